@@ -1,0 +1,51 @@
+/*
+ * image.h - a file that is to be booted or loaded: opened once, read by position, never trusted.
+ *
+ * Main thread, while the machine is built. Nothing is mapped: a file that shrinks under us gives a
+ * short read and a clear error, not SIGBUS.
+ */
+#ifndef VMM_BOOT_IMAGE_H
+#define VMM_BOOT_IMAGE_H
+#include <stddef.h>
+#include <stdint.h>
+#include <vmm/base/err.h>
+#include <vmm/mem/gmem.h>
+
+enum image_kind {
+	IMAGE_UNKNOWN, /* neither of these; image_describe() says what it looks like */
+	IMAGE_BZIMAGE, /* "HdrS" at 0x202: Linux, Documentation/arch/x86/boot.rst */
+	IMAGE_ELF, /* a vmlinux, or any other freestanding ELF */
+};
+
+struct image {
+	int fd; /* -1: closed */
+	uint64_t size; /* bytes; as it was when opened */
+	char name[128]; /* for messages: the path, cut at the front if long */
+};
+
+/*
+ * Opens a regular file for reading; never waits. The caller closes. Errors name the path; ERR_IMAGE
+ * for a directory, pipe or device.
+ */
+int image_open(struct image *img, const char *path, struct err *e);
+
+/* Takes over an fd that we made ourselves (a decompressed kernel); closes it on failure, too. */
+int image_from_fd(struct image *img, int fd, const char *name, struct err *e);
+
+/* Zeroed (fd 0 is never an image's) or closed ones are fine. */
+void image_close(struct image *img);
+
+/* Reads exactly [off, off+len). ERR_IMAGE "NAME: truncated: ..." if the file has no such bytes. */
+int image_read(const struct image *img, uint64_t off, void *dst, size_t len, struct err *e);
+
+/* The same, into guest RAM. ERR_IMAGE when [at, at+len) is not all RAM; says both ranges. */
+int image_load(const struct image *img, uint64_t off, uint64_t len, struct gmem *m, gpa_t at,
+	       struct err *e);
+
+/* Tells the kind by content. An I/O error is reported; a short or empty file is IMAGE_UNKNOWN. */
+int image_probe(const struct image *img, enum image_kind *kind, struct err *e);
+
+/* What an unknown file looks like, for the user: "an empty file", "text", "a gzip file", ... */
+const char *image_describe(const struct image *img);
+
+#endif

@@ -1,0 +1,52 @@
+/*
+ * device.h - what the machine asks of every device, and what a device gets from the machine.
+ */
+#ifndef VMM_DEV_DEVICE_H
+#define VMM_DEV_DEVICE_H
+#include <stdint.h>
+#include <vmm/base/err.h>
+#include <vmm/bus/irq.h>
+
+struct bus;
+struct chardev;
+struct device;
+struct evloop;
+
+/* A NULL op means "nothing to do". All of them run on the loop thread while no vCPU runs. */
+struct device_ops {
+	const char *type;
+	void (*reset)(struct device *d); /* as after power-on */
+	void (*destroy)(struct device *d); /* unmaps itself and frees */
+};
+
+struct device { /* embedded as the first member of every device */
+	const struct device_ops *ops;
+};
+
+/* What a guest can say that concerns the whole machine. */
+enum guest_event {
+	GUEST_POWEROFF, /* ACPI S5 */
+	GUEST_RESET, /* the reset register or the keyboard controller */
+	GUEST_STATUS, /* the exit port; value: the guest's own status */
+	GUEST_PANICKED, /* pvpanic; value: its event bits */
+};
+/* Called on a vCPU thread, with the device's lock held or not: it must only note and post. */
+typedef void (*guest_event_fn)(void *arg, enum guest_event ev, unsigned int value);
+
+/* What each create function may use; outlives the device. */
+struct device_env {
+	struct bus *pio;
+	struct evloop *loop;
+	struct chardev *console; /* the other end of COM1 */
+	irq_set_fn irq_set;
+	void *irq_arg;
+	guest_event_fn on_event;
+	void *event_arg;
+};
+
+static inline struct irq device_irq(const struct device_env *env, unsigned int gsi)
+{
+	return (struct irq){ env->irq_set, env->irq_arg, gsi };
+}
+
+#endif

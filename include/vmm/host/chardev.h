@@ -1,0 +1,66 @@
+/*
+ * chardev.h - the host's end of a console: terminal, pseudo-terminal, file, unix socket or nothing.
+ *
+ * Bytes pass unchanged both ways, except that on a terminal Ctrl-A starts a command to the VMM. Output
+ * is taken from any thread into a bounded ring and written by the loop in batches, so that no vCPU
+ * ever waits for a reader; when the ring is full and somebody is reading, chardev_put() says so and the
+ * device tells its guest. While nobody is attached (pty, unix) the newest bytes are kept for the
+ * first client and the oldest go.
+ */
+#ifndef VMM_HOST_CHARDEV_H
+#define VMM_HOST_CHARDEV_H
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <vmm/base/err.h>
+
+#define CHARDEV_OUT_BYTES 65536u /* the output ring */
+#define CHARDEV_IN_BYTES 4096u /* input read ahead of the guest, at most */
+
+struct chardev;
+struct evloop;
+
+enum chardev_kind { CHARDEV_STDIO, CHARDEV_PTY, CHARDEV_FILE, CHARDEV_UNIX, CHARDEV_NULL };
+
+struct chardev_spec {
+	enum chardev_kind kind;
+	const char *path; /* FILE, UNIX */
+};
+
+/* What the machine and the device want to hear; every one runs on the loop thread, no lock held. */
+struct chardev_events {
+	void (*input)(void *arg); /* chardev_get() has something new */
+	void (*room)(void *arg); /* the ring was full and is no longer */
+};
+struct chardev_watch { /* of the machine, not of the device */
+	void (*output)(void *arg, const uint8_t *data, size_t len); /* each byte once, before it is written */
+	void (*command)(void *arg, char key); /* Ctrl-A key; 'h' is answered here */
+	void *arg;
+};
+
+/*
+ * Opens the backend; a terminal is put into raw mode by chardev_start(). Errors name the path. Owned by
+ * the caller. With PTY the client's path is printed on stderr.
+ */
+int chardev_create(struct chardev **out, struct evloop *l, const struct chardev_spec *spec,
+		   const struct chardev_watch *watch, struct err *e);
+/* Starts input, makes the terminal raw. */
+void chardev_start(struct chardev *c);
+/*
+ * Writes out what the ring still holds once the VM has ended. Waits for a slow reader until deadline_ns
+ * (CLOCK_MONOTONIC; 0: for as long as it takes, as any program in a pipe does; a terminal: 2 s).
+ */
+void chardev_drain(struct chardev *c, uint64_t deadline_ns);
+/* Restores the terminal, removes the socket. NULL is fine. */
+void chardev_destroy(struct chardev *c);
+
+/* The device side. NULL ev: nobody listens. Loop thread, while no vCPU runs. */
+void chardev_listen(struct chardev *c, const struct chardev_events *ev, void *arg);
+
+/* Any thread. false: the ring is full, the byte was not taken; `room` will be called. */
+bool chardev_put(struct chardev *c, uint8_t byte);
+bool chardev_has_room(struct chardev *c);
+/* Any thread. Takes up to max bytes of input; 0: none now, `input` will be called. */
+size_t chardev_get(struct chardev *c, uint8_t *buf, size_t max);
+
+#endif

@@ -1,0 +1,64 @@
+/*
+ * evloop.h - the event loop: file descriptors, timers, and messages from other threads.
+ *
+ * A loop runs on one thread; all calls but evloop_post() are for that thread only. Structs are owned
+ * by the caller and embedded in what they serve; zeroed means "not armed".
+ */
+#ifndef VMM_HOST_EVLOOP_H
+#define VMM_HOST_EVLOOP_H
+#include <stdbool.h>
+#include <stdint.h>
+#include <vmm/base/err.h>
+
+struct evloop;
+
+typedef void (*ev_fn)(void *arg, uint32_t events); /* EPOLL* bits */
+typedef void (*ev_task_fn)(void *arg);
+
+struct ev_fd {
+	struct evloop *loop; /* NULL: not registered */
+	int fd;
+	ev_fn fn;
+	void *arg;
+};
+
+struct ev_timer { /* set fn and arg once, before it is first armed */
+	struct evloop *loop; /* NULL: not armed */
+	uint64_t deadline_ns; /* CLOCK_MONOTONIC */
+	ev_task_fn fn;
+	void *arg;
+	struct ev_timer *next;
+};
+
+struct ev_task { /* set fn and arg once, before the first post */
+	ev_task_fn fn;
+	void *arg;
+	bool queued; /* guarded by the loop's lock */
+	struct ev_task *next;
+};
+
+int evloop_create(struct evloop **out, struct err *e);
+void evloop_destroy(struct evloop *l); /* NULL is fine */
+
+/* Runs callbacks until evloop_stop() is called in one of them. */
+void evloop_run(struct evloop *l);
+void evloop_stop(struct evloop *l);
+
+/* Level-triggered. -EPERM: a regular file, which is always ready and cannot be watched. */
+int evloop_add(struct evloop *l, struct ev_fd *src, int fd, uint32_t events, ev_fn fn, void *arg);
+void evloop_mod(struct ev_fd *src, uint32_t events);
+/* Safe inside any callback, and on one that is not registered; fn never runs after. */
+void evloop_del(struct ev_fd *src);
+
+/* (Re)arms: fn(arg) runs once, at or after the deadline. */
+void evloop_timer_set(struct evloop *l, struct ev_timer *t, uint64_t deadline_ns);
+void evloop_timer_cancel(struct ev_timer *t);
+
+/* Any thread: fn(arg) runs once on the loop thread, soon. Posting a queued task again does nothing. */
+void evloop_post(struct evloop *l, struct ev_task *t);
+/* Loop thread: a queued task is forgotten. Needed before the memory of the task goes away. */
+void evloop_unpost(struct evloop *l, struct ev_task *t);
+
+uint64_t evloop_now_ns(void); /* CLOCK_MONOTONIC, read now */
+
+#endif

@@ -1,0 +1,32 @@
+/*
+ * signals.h - signals as an orderly end: by handler before and after the loop runs, by signalfd in it.
+ *
+ * Main thread only.
+ */
+#ifndef VMM_HOST_SIGNALS_H
+#define VMM_HOST_SIGNALS_H
+#include <vmm/base/err.h>
+#include <vmm/host/evloop.h>
+
+/*
+ * First thing in a program: SIGPIPE is ignored; SIGINT, SIGTERM, SIGHUP and SIGQUIT end the process with
+ * status 128+N after emergency_undo(); so do crashes, by their own signal. Ignored ones stay ignored.
+ */
+void signals_init(void);
+
+struct signals { /* embedded; zeroed means "not watching" */
+	struct ev_fd ev;
+	void (*fn)(void *arg, int signo);
+	void *arg;
+};
+
+/* From here on those signals, and SIGPWR, reach fn on the loop. Threads made later have them blocked. */
+int signals_watch(struct signals *s, struct evloop *l, void (*fn)(void *arg, int signo), void *arg,
+		  struct err *e);
+/* Back to what signals_init() set up. */
+void signals_unwatch(struct signals *s);
+
+/* Makes the signal that kicks a vCPU out of KVM_RUN harmless, and names it. */
+int signals_kick_init(void);
+
+#endif

@@ -1,0 +1,49 @@
+/*
+ * vcpu.h - a vCPU's thread and its three states.
+ *
+ *	PARKED <-> RUNNING -> STOPPED
+ *
+ * Each transition is asked for by the loop and made by the vCPU's own thread. A parked vCPU is between
+ * two instructions: an access to a port or to memory that had left the guest is complete.
+ */
+#ifndef VMM_MACHINE_VCPU_H
+#define VMM_MACHINE_VCPU_H
+#include <pthread.h>
+#include <stdbool.h>
+#include <vmm/base/err.h>
+#include <vmm/kvm/kvm_vcpu.h>
+
+struct machine;
+
+enum vcpu_state { VCPU_PARKED, VCPU_RUNNING, VCPU_STOPPED };
+
+struct vcpu {
+	struct kvm_vcpu kvm; /* its thread's, once that runs */
+	struct machine *machine;
+	unsigned int index;
+	pthread_t thread;
+	bool has_thread;
+
+	pthread_mutex_t lock; /* guards what follows; taken with no other lock held */
+	pthread_cond_t changed;
+	enum vcpu_state want; /* also read without the lock, atomically */
+	enum vcpu_state state;
+};
+
+/* What an exit handler decides. */
+enum vcpu_next {
+	NEXT_RUN,
+	NEXT_PARK, /* the guest has asked for something that ends or resets the VM */
+	NEXT_STOP, /* this vCPU cannot go on */
+};
+
+/* Starts the thread, PARKED. v->kvm is ready; signals that end the VMM are blocked. Loop thread. */
+int vcpu_start(struct vcpu *v, struct machine *m, unsigned int index, struct err *e);
+/* Asks, and returns at once. STOPPED vCPUs stay so. Loop thread. */
+void vcpu_ask(struct vcpu *v, enum vcpu_state want);
+/* Returns once a vCPU that was asked to park or stop has done so. Loop thread. */
+void vcpu_wait(struct vcpu *v);
+/* After vcpu_ask(VCPU_STOPPED): joins the thread. One that never started is fine. */
+void vcpu_join(struct vcpu *v);
+
+#endif

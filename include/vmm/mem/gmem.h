@@ -1,0 +1,46 @@
+/*
+ * gmem.h - the one door to guest RAM.
+ *
+ * A guest-physical address is a number, never a pointer. Every access is proved to lie inside RAM
+ * first; nothing is copied otherwise. The map is built before the first vCPU runs and does not change
+ * while one does, so all accessors may be called on any thread without a lock. What the guest writes
+ * at the same time is the guest's own business: read once, check, use.
+ */
+#ifndef VMM_MEM_GMEM_H
+#define VMM_MEM_GMEM_H
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/uio.h>
+#include <vmm/base/err.h>
+
+typedef uint64_t gpa_t; /* a guest-physical address */
+struct gmem;
+
+#define GMEM_MAX_REGIONS 8
+
+/* Owned by the caller until gmem_destroy(), which accepts NULL and unmaps all RAM. */
+int gmem_create(struct gmem **out, struct err *e);
+void gmem_destroy(struct gmem *m);
+
+/* Adds len zeroed bytes of RAM at base; both multiples of 4096; must not overlap what is there. */
+int gmem_add_ram(struct gmem *m, gpa_t base, uint64_t len, struct err *e);
+
+/* Back to zeroes, every byte: what a power cycle does. Only while no vCPU runs. */
+void gmem_clear(struct gmem *m);
+
+/* Each region once, in the order added: for the kernel's memory slots. Stops at the first non-zero. */
+typedef int (*gmem_region_fn)(void *arg, unsigned int index, gpa_t base, uint64_t len, void *host);
+int gmem_each_region(const struct gmem *m, gmem_region_fn fn, void *arg);
+
+/* Copies. false: not all of [at, at+len) is RAM, and nothing was copied. len 0 is true anywhere. */
+bool gmem_read(const struct gmem *m, gpa_t at, void *dst, size_t len);
+bool gmem_write(struct gmem *m, gpa_t at, const void *src, size_t len);
+
+/*
+ * The same bytes as pieces for readv(2) and its kind, for the kernel to fill or drain. Returns the
+ * number of pieces (at most max), -1 when not all of it is RAM or max is too small.
+ */
+int gmem_iov(const struct gmem *m, gpa_t at, uint64_t len, struct iovec *iov, int max);
+
+#endif

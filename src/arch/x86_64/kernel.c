@@ -1,0 +1,212 @@
+/*
+ * kernel.c - from a file name to a kernel in RAM: recognise, unpack, choose the entry, place.
+ *
+ * Life of a VM: the file is opened and checked before anything of the VM exists, so that a wrong file
+ * costs nothing; it is copied into RAM at each power-on. Main thread.
+ * Source: Linux, Documentation/arch/x86/boot.rst.
+ *
+ * A bzImage holds a small decompressor and the real kernel, compressed. Running the decompressor in the
+ * guest costs 40 to 70 ms at each boot; unpacking here costs less, and nothing at all from the second
+ * time on (boot/kernel_cache.c). The price: that decompressor is what randomises the kernel's address.
+ */
+#include "memmap.h"
+#include "x86.h"
+#include <elf.h>
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <vmm/base/log.h>
+#include <vmm/boot/decompress.h>
+#include <vmm/boot/kernel_cache.h>
+
+#define XLF_KERNEL_64 1u /* boot.rst: the kernel has the 64-bit entry */
+#define LINUX_CMDLINE_MAX 2047u /* COMMAND_LINE_SIZE on x86, without the NUL */
+
+const char *arch_default_cmdline(void)
+{
+	/*
+	 * "r": the receiver may hold the sender back (RTS), so that no input is lost. panic=-1: a panic ends
+	 * the VM now. The rest keeps the kernel from testing and waiting for what is not there.
+	 */
+	return "console=ttyS0,115200n8r panic=-1 reboot=acpi tsc=reliable no_timer_check "
+	       "rcupdate.rcu_expedited=1 cryptomgr.notests 8250.nr_uarts=1";
+}
+
+static int open_elf(struct kernel *k, struct err *e)
+{
+	if (elf_parse(&k->elf, arch_kernel_unpacked(k), EM_X86_64, e) < 0)
+		return e->code;
+	k->how = k->elf.has_pvh ? KERNEL_PVH : KERNEL_64;
+	return 0;
+}
+
+static int unpack(struct kernel *k, const uint8_t *payload, struct err *e)
+{
+	const struct bzimage *bz = &k->bz;
+	bool hit;
+	int fd;
+
+	if (kernel_cache_get(&fd, payload, bz->payload_len, bz->unpacked_len, &hit, e) < 0)
+		return err_wrap(e, "%s", k->file.name);
+	log_info("%s: unpacked kernel %s", k->file.name, hit ? "from the cache" : "made now");
+	return image_from_fd(&k->unpacked, fd, k->file.name, e);
+}
+
+/* A payload that we cannot unpack is still a kernel that can unpack itself. */
+static int open_payload(struct kernel *k, struct err *e)
+{
+	uint8_t *payload = malloc(k->bz.payload_len);
+	enum compression c;
+	int rc;
+
+	if (!payload)
+		return err_set(e, -ENOMEM, "%s: out of memory", k->file.name);
+	rc = image_read(&k->file, k->bz.payload_off, payload, k->bz.payload_len, e);
+	if (rc < 0) {
+		free(payload);
+		return rc;
+	}
+	c = compression_probe(payload, k->bz.payload_len);
+	if (c == COMPRESSION_UNKNOWN || c == COMPRESSION_NONE) {
+		log_info("%s: %s payload: the guest unpacks it", k->file.name, compression_name(c));
+		k->how = KERNEL_BZIMAGE;
+	} else {
+		rc = unpack(k, payload, e);
+	}
+	free(payload);
+	if (rc < 0 || k->how == KERNEL_BZIMAGE)
+		return rc;
+	return open_elf(k, e);
+}
+
+static int open_bzimage(struct kernel *k, enum boot_mode mode, struct err *e)
+{
+	if (bzimage_parse(&k->bz, &k->file, e) < 0)
+		return e->code;
+	k->has_bz = true;
+	if (mode == BOOT_COMPRESSED)
+		k->how = KERNEL_BZIMAGE;
+	else if (open_payload(k, e) < 0)
+		return e->code;
+	if (k->how == KERNEL_BZIMAGE && !(k->bz.xloadflags & XLF_KERNEL_64))
+		return err_set(e, ERR_IMAGE, "%s: a 32-bit kernel (expected one with a 64-bit entry)",
+			       k->file.name);
+	return 0;
+}
+
+int arch_kernel_open(struct kernel **out, const char *path, enum boot_mode mode, struct err *e)
+{
+	struct kernel *k = calloc(1, sizeof(*k));
+	enum image_kind kind;
+	int rc;
+
+	if (!k)
+		return err_set(e, -ENOMEM, "%s: out of memory", path);
+	k->unpacked.fd = -1;
+	rc = image_open(&k->file, path, e);
+	if (rc < 0) {
+		free(k);
+		return rc;
+	}
+	rc = image_probe(&k->file, &kind, e);
+	if (rc == 0 && kind == IMAGE_BZIMAGE)
+		rc = open_bzimage(k, mode, e);
+	else if (rc == 0 && kind == IMAGE_ELF)
+		rc = open_elf(k, e);
+	else if (rc == 0)
+		rc = err_set(e, ERR_IMAGE, "%s: not a kernel: %s (expected a bzImage or an ELF vmlinux)",
+			     k->file.name, image_describe(&k->file));
+	if (rc < 0)
+		arch_kernel_close(k);
+	else
+		*out = k;
+	return rc;
+}
+
+void arch_kernel_close(struct kernel *k)
+{
+	if (!k)
+		return;
+	image_close(&k->unpacked);
+	image_close(&k->file);
+	free(k);
+}
+
+const struct image *arch_kernel_unpacked(const struct kernel *k)
+{
+	if (k->how == KERNEL_BZIMAGE)
+		return NULL;
+	return k->unpacked.fd >= 0 ? &k->unpacked : &k->file;
+}
+
+size_t arch_kernel_cmdline_max(const struct kernel *k)
+{
+	size_t max = k->has_bz && k->bz.cmdline_size ? k->bz.cmdline_size : LINUX_CMDLINE_MAX;
+
+	return min_size(max, MAP_CMDLINE_MAX - 1);
+}
+
+void arch_kernel_describe(const struct kernel *k, char *buf, size_t size)
+{
+	static const char *const entry[] = {
+		[KERNEL_PVH] = "PVH entry (32-bit, by its ELF note)",
+		[KERNEL_64] = "64-bit entry of the vmlinux",
+		[KERNEL_BZIMAGE] = "64-bit entry of the bzImage; it unpacks itself",
+	};
+	char what[384];
+
+	if (k->has_bz)
+		snprintf(what, sizeof(what),
+			 "bzImage, boot protocol %u.%u, Linux %s\npayload: %" PRIu64 " KiB, %" PRIu64
+			 " KiB unpacked; needs %u MiB to start", k->bz.version >> 8, k->bz.version & 0xff,
+			 k->bz.release, k->bz.payload_len / KIB, k->bz.unpacked_len / KIB,
+			 (unsigned int)(k->bz.init_size / MIB));
+	else
+		snprintf(what, sizeof(what), "ELF vmlinux, %u segments", k->elf.n_segments);
+	snprintf(buf, size, "%s\nentered by: %s", what, entry[k->how]);
+}
+
+/* Where the kernel will live and grow: nothing else may lie in [*at, *end). */
+static void kernel_extent(const struct kernel *k, uint64_t low_ram, gpa_t *at, gpa_t *end)
+{
+	if (k->how == KERNEL_BZIMAGE) {
+		*at = k->bz.pref_address;
+		if (*at + k->bz.init_size > low_ram && k->bz.relocatable)
+			*at = align_up(MAP_HIGH_RAM, k->bz.kernel_alignment);
+		*end = *at + k->bz.init_size;
+		return;
+	}
+	*at = k->elf.lowest;
+	*end = k->elf.end; /* its .bss and .brk are in it; init_size is for unpacking in place */
+}
+
+int boot_place(struct boot_layout *l, const struct arch_boot *b, const struct gmem *m, struct err *e)
+{
+	const struct kernel *k = b->kernel;
+	uint64_t low = e820_low_ram(m), top = low;
+	gpa_t end;
+
+	*l = (struct boot_layout){ 0 };
+	kernel_extent(k, low, &l->kernel, &end);
+	if (end > low || l->kernel < MAP_HIGH_RAM)
+		return err_set(e, ERR_IMAGE,
+			       "%s: the kernel wants RAM from %#" PRIx64 " to %#" PRIx64
+			       ", the VM has %#llx to %#" PRIx64 ": give it more with --mem",
+			       k->file.name, l->kernel, end, MAP_HIGH_RAM, low);
+	if (!b->initrd)
+		return 0;
+	if (k->has_bz && k->bz.initrd_addr_max)
+		top = min_u64(top, (uint64_t)k->bz.initrd_addr_max + 1);
+	l->initrd_len = b->initrd->size;
+	if (top < end || l->initrd_len > top - end)
+		return err_set(e, ERR_IMAGE,
+			       "%s: %" PRIu64 " MiB do not fit beside the kernel: %" PRIu64
+			       " MiB are free: give the VM more RAM with --mem",
+			       b->initrd->name, (l->initrd_len + MIB - 1) / MIB, top < end ? 0 : (top - end) / MIB);
+	l->initrd = align_down(top - l->initrd_len, 4096);
+	if (l->initrd < end)
+		return err_set(e, ERR_IMAGE, "%s: does not fit beside the kernel", b->initrd->name);
+	return 0;
+}

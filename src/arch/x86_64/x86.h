@@ -1,0 +1,63 @@
+/*
+ * x86.h - private to src/arch/x86_64: what its files offer to each other.
+ */
+#ifndef VMM_ARCH_X86_64_X86_H
+#define VMM_ARCH_X86_64_X86_H
+#include <stdbool.h>
+#include <vmm/arch/arch.h>
+#include <vmm/arch/bzimage.h>
+#include <vmm/boot/elf.h>
+
+enum kernel_how { /* how the first vCPU enters */
+	KERNEL_PVH, /* 32-bit, the PVH note's entry */
+	KERNEL_64, /* a vmlinux at its 64-bit entry, with boot_params */
+	KERNEL_BZIMAGE, /* the bzImage's own decompressor at its 64-bit entry */
+};
+
+struct kernel {
+	enum kernel_how how;
+	struct image file; /* as given */
+	struct image unpacked; /* fd -1 unless we unpacked it */
+	bool has_bz;
+	struct bzimage bz;
+	struct elf elf; /* of file or unpacked; not for KERNEL_BZIMAGE */
+};
+
+/* Memory map, as both boot protocols want it (e820 types). */
+#define E820_RAM 1
+#define E820_RESERVED 2
+#define E820_ACPI 3
+#define E820_MAX 16
+struct e820_entry {
+	uint64_t at, len;
+	uint32_t type;
+};
+unsigned int e820_build(struct e820_entry *map, const struct gmem *m);
+/* Bytes of RAM from 0 to the hole below 4 GiB. */
+uint64_t e820_low_ram(const struct gmem *m);
+
+struct boot_layout { /* what boot_place() decided */
+	gpa_t kernel; /* KERNEL_BZIMAGE: where the protected-mode part goes */
+	gpa_t initrd;
+	uint64_t initrd_len; /* 0: none */
+};
+int boot_place(struct boot_layout *l, const struct arch_boot *b, const struct gmem *m, struct err *e);
+int boot_linux_load(struct arch_boot *b, const struct boot_layout *l, struct gmem *m, struct err *e);
+int boot_pvh_load(struct arch_boot *b, const struct boot_layout *l, struct gmem *m, struct err *e);
+
+/* ACPI tables at MAP_ACPI. */
+int acpi_load(const struct cpu_topology *t, struct gmem *m, struct err *e);
+
+int cpuid_init(struct kvm_vcpu *v, unsigned int index, const struct cpu_topology *t,
+	       const struct kvm_sys *sys, struct err *e);
+int msr_init(struct kvm_vcpu *v, struct err *e);
+int regs_init_pvh(struct kvm_vcpu *v, const struct arch_boot *b, struct err *e);
+int regs_init_64(struct kvm_vcpu *v, const struct arch_boot *b, struct err *e);
+/* The GDT and the page tables that regs_init_64() points to. */
+int regs_load_tables(struct gmem *m, struct err *e);
+
+/* Bits of the APIC id that number threads in a core, and cores in a socket. */
+unsigned int topology_thread_bits(const struct cpu_topology *t);
+unsigned int topology_core_bits(const struct cpu_topology *t);
+
+#endif

@@ -1,0 +1,101 @@
+/*
+ * log.c - lines on stderr.
+ *
+ * Life of a VM: any time, any thread. A line is built in a local buffer and leaves in one write(2).
+ * Lines that a guest can cause go through log_guest(), so that no guest can flood a log.
+ */
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+#include <vmm/base/log.h>
+#include <vmm/base/util.h>
+
+static const char *const names[] = { "error", "warn", "info", "debug" };
+
+/* The log sink: the only mutable globals of the program. */
+static enum log_level threshold = LOG_WARN; /* written before threads exist */
+static bool raw_terminal; /* atomic */
+
+void log_set_level(enum log_level level)
+{
+	threshold = level;
+}
+
+void log_set_raw(bool raw)
+{
+	__atomic_store_n(&raw_terminal, raw, __ATOMIC_RELAXED);
+}
+
+bool log_is_raw(void)
+{
+	return __atomic_load_n(&raw_terminal, __ATOMIC_RELAXED);
+}
+
+bool log_level_parse(const char *s, enum log_level *out)
+{
+	for (unsigned int i = 0; i < ARRAY_SIZE(names); i++) {
+		if (strcmp(s, names[i]) == 0) {
+			*out = (enum log_level)i;
+			return true;
+		}
+	}
+	return false;
+}
+
+static void emit(const char *prefix, const char *fmt, va_list ap)
+{
+	const char *eol = log_is_raw() ? "\r\n" : "\n";
+	char line[1024];
+	size_t n, room = sizeof(line) - 2; /* for eol */
+
+	n = min_size((size_t)snprintf(line, room, "vmm: %s", prefix), room - 1);
+	n = min_size(n + (size_t)vsnprintf(line + n, room - n, fmt, ap), room - 1);
+	memcpy(line + n, eol, strlen(eol));
+	/* Nobody is left to tell if stderr is gone. */
+	if (write(STDERR_FILENO, line, n + strlen(eol)) < 0)
+		return;
+}
+
+void log_at(enum log_level level, const char *fmt, ...)
+{
+	va_list ap;
+
+	if (level > threshold)
+		return;
+	va_start(ap, fmt);
+	emit(level == LOG_ERROR ? "" : level == LOG_WARN ? "warning: " : "", fmt, ap);
+	va_end(ap);
+}
+
+static uint64_t now_ns(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return (uint64_t)ts.tv_sec * NS_PER_S + (uint64_t)ts.tv_nsec;
+}
+
+void log_guest(struct log_limit *l, const char *fmt, ...)
+{
+	uint64_t now;
+	va_list ap;
+
+	if (threshold < LOG_WARN)
+		return;
+	now = now_ns();
+	if (now - l->window_ns >= NS_PER_S) {
+		if (l->n_dropped > 0)
+			log_warn("guest: %u more lines like the last", l->n_dropped);
+		*l = (struct log_limit){ .window_ns = now };
+	}
+	if (l->n_said == LOG_GUEST_BURST) {
+		l->n_dropped++;
+		return;
+	}
+	l->n_said++;
+	va_start(ap, fmt);
+	emit("guest: ", fmt, ap);
+	va_end(ap);
+}

@@ -1,0 +1,321 @@
+/*
+ * kernel_cache.c - decompressed kernels in a directory of the user's.
+ *
+ * Life of a VM: while the machine is built, before the jail; main thread. XDG Base Directory
+ * Specification 0.8 for the place.
+ *
+ * How an entry is made: an O_TMPFILE, which has no name and so vanishes with us whatever kills us,
+ * is filled and then linked to its name, all at once. Two VMMs that make the same entry do not
+ * disturb each other: the second link fails and that is fine. After a power failure an entry may
+ * have a name but not all of its data; file systems that delay allocation set the size last, so
+ * that such an entry is too short, is seen to be, and is made again. (So the file is never sized in
+ * advance, and there is no fsync to wait for.)
+ *
+ * The worst that can happen is no cache: then the kernel is unpacked into a memfd.
+ */
+#include <blake2.h>
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+#include <vmm/base/log.h>
+#include <vmm/base/util.h>
+#include <vmm/boot/decompress.h>
+#include <vmm/boot/kernel_cache.h>
+
+#ifndef MFD_NOEXEC_SEAL
+#define MFD_NOEXEC_SEAL 0x0008u /* Linux 6.3 */
+#endif
+
+#define HASH_BYTES 32ul /* BLAKE2b-256 */
+#define NAME_LEN (2 * HASH_BYTES)
+#define ENTRY_MODE 0400
+#define MAX_EVICTIONS 1024 /* per call: if others add as fast as we remove, let them */
+
+struct cache {
+	int dir; /* -1: there is no cache */
+	char path[PATH_MAX]; /* for messages */
+	char name[NAME_LEN + 1]; /* of the one entry that is asked for */
+};
+
+/* The place --------------------------------------------------------------------------------- */
+
+static bool cache_path(char *path, size_t size)
+{
+	const char *xdg = getenv("XDG_CACHE_HOME"), *home = getenv("HOME");
+	int n;
+
+	/* The specification: relative paths are invalid and to be ignored. */
+	if (xdg && xdg[0] == '/')
+		n = snprintf(path, size, "%s/vmm", xdg);
+	else if (home && home[0] == '/')
+		n = snprintf(path, size, "%s/.cache/vmm", home);
+	else
+		return false;
+	return n > 0 && (size_t)n < size;
+}
+
+/* mkdir -p -m 0700. What is wrong with the path, opening it will tell. */
+static void make_dirs(const char *path)
+{
+	char part[PATH_MAX];
+
+	snprintf(part, sizeof(part), "%s", path);
+	for (char *p = part + 1; *p; p++) {
+		if (*p != '/')
+			continue;
+		*p = '\0';
+		mkdir(part, 0700);
+		*p = '/';
+	}
+	mkdir(part, 0700);
+}
+
+/* Whoever can write to the directory chooses what our guests boot: that must be this user alone. */
+static bool is_ours(const struct stat *st)
+{
+	return st->st_uid == geteuid() && (st->st_mode & (S_IWGRP | S_IWOTH)) == 0;
+}
+
+static void cache_open(struct cache *c)
+{
+	struct stat st;
+
+	c->dir = -1;
+	if (!cache_path(c->path, sizeof(c->path))) {
+		log_info("kernel cache: neither XDG_CACHE_HOME nor HOME is set; not used");
+		return;
+	}
+	c->dir = open(c->path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (c->dir < 0 && errno == ENOENT) {
+		make_dirs(c->path);
+		c->dir = open(c->path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	}
+	if (c->dir < 0) {
+		log_info("kernel cache: %s: %s; not used", c->path, strerror(errno));
+	} else if (fstat(c->dir, &st) < 0 || !is_ours(&st)) {
+		log_info("kernel cache: %s: not a directory that only this user can write to; "
+			 "not used",
+			 c->path);
+		close(c->dir);
+		c->dir = -1;
+	}
+}
+
+static void cache_close(struct cache *c)
+{
+	if (c->dir >= 0)
+		close(c->dir);
+}
+
+/* The entries ------------------------------------------------------------------------------- */
+
+static int name_entry(struct cache *c, const uint8_t *payload, size_t len, struct err *e)
+{
+	uint8_t hash[HASH_BYTES];
+
+	if (blake2b(hash, payload, NULL, sizeof(hash), len, 0) != 0)
+		return err_set(e, -EINVAL, "kernel cache: BLAKE2b failed");
+	for (size_t i = 0; i < sizeof(hash); i++)
+		snprintf(c->name + 2 * i, 3, "%02x", hash[i]);
+	return 0;
+}
+
+static bool is_entry_name(const char *name)
+{
+	return strlen(name) == NAME_LEN && strspn(name, "0123456789abcdef") == NAME_LEN;
+}
+
+/* A descriptor on the entry, marked as just used; -1: there is none, or it was no good and is gone.
+ */
+static int open_entry(const struct cache *c, uint64_t size)
+{
+	int fd = openat(c->dir, c->name, O_RDONLY | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK);
+	struct stat st;
+
+	if (fd < 0 && errno == ENOENT)
+		return -1;
+	if (fd >= 0 && fstat(fd, &st) == 0 && S_ISREG(st.st_mode) && is_ours(&st) &&
+	    (uint64_t)st.st_size == size) {
+		futimens(fd, NULL); /* the age by which entries are evicted; no harm if it fails */
+		return fd;
+	}
+	log_info("kernel cache: %s/%s: damaged; made again", c->path, c->name);
+	if (fd >= 0)
+		close(fd);
+	unlinkat(c->dir, c->name, 0);
+	return -1;
+}
+
+struct census {
+	uint64_t bytes; /* of all entries */
+	struct timespec oldest_used;
+	char oldest[NAME_LEN + 1]; /* empty: there are no entries */
+};
+
+static bool older(struct timespec a, struct timespec b)
+{
+	return a.tv_sec != b.tv_sec ? a.tv_sec < b.tv_sec : a.tv_nsec < b.tv_nsec;
+}
+
+static bool count_entries(const struct cache *c, struct census *n)
+{
+	int fd = openat(c->dir, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	DIR *d = fd < 0 ? NULL : fdopendir(fd);
+	struct dirent *entry;
+	struct stat st;
+
+	*n = (struct census){ 0 };
+	if (!d) {
+		if (fd >= 0)
+			close(fd);
+		return false;
+	}
+	while ((entry = readdir(d))) {
+		if (!is_entry_name(entry->d_name) ||
+		    fstatat(c->dir, entry->d_name, &st, AT_SYMLINK_NOFOLLOW) < 0)
+			continue; /* not ours to count, or gone meanwhile */
+		n->bytes += (uint64_t)st.st_size;
+		if (n->oldest[0] == '\0' || older(st.st_mtim, n->oldest_used)) {
+			n->oldest_used = st.st_mtim;
+			memcpy(n->oldest, entry->d_name, sizeof(n->oldest));
+		}
+	}
+	closedir(d);
+	return true;
+}
+
+/* Counted anew for each one that goes: others may be adding and removing at the same time. */
+static void evict(const struct cache *c)
+{
+	struct census n;
+
+	for (int i = 0; i < MAX_EVICTIONS; i++) {
+		if (!count_entries(c, &n) || n.bytes <= KERNEL_CACHE_MAX_BYTES)
+			return;
+		if (unlinkat(c->dir, n.oldest, 0) < 0 && errno != ENOENT)
+			return;
+		log_info("kernel cache: removed %s, the least recently used", n.oldest);
+	}
+}
+
+/* Filling ----------------------------------------------------------------------------------- */
+
+struct source {
+	const uint8_t *payload;
+	size_t len;
+	uint64_t out_len;
+};
+
+static int unpack(const struct source *s, int fd, struct err *e)
+{
+	uint64_t made;
+
+	if (decompress_to_fd(s->payload, s->len, fd, s->out_len, &made, e) < 0)
+		return e->code;
+	if (made != s->out_len)
+		return err_set(e, ERR_IMAGE,
+			       "its header says it unpacks to %" PRIu64 " bytes, but only %" PRIu64
+			       " come out",
+			       s->out_len, made);
+	return 0;
+}
+
+static int unpack_to_memory(const struct source *s, int *fd, struct err *e)
+{
+	*fd = memfd_create("vmm-kernel", MFD_CLOEXEC | MFD_NOEXEC_SEAL);
+	if (*fd < 0 && errno == EINVAL) /* before Linux 6.3 */
+		*fd = memfd_create("vmm-kernel", MFD_CLOEXEC);
+	if (*fd < 0)
+		return err_errno(e, "memory for the unpacked kernel");
+	if (unpack(s, *fd, e) == 0)
+		return 0;
+	close(*fd);
+	*fd = -1;
+	return e->code;
+}
+
+/* Gives the finished file its name. If that fails, it is still a good file, for this once. */
+static int publish(const struct cache *c, const struct source *s, int fd)
+{
+	char self[64];
+	int entry;
+
+	snprintf(self, sizeof(self), "/proc/self/fd/%d", fd);
+	if (linkat(AT_FDCWD, self, c->dir, c->name, AT_SYMLINK_FOLLOW) < 0 && errno != EEXIST) {
+		log_info("kernel cache: %s/%s: %s; not kept", c->path, c->name, strerror(errno));
+		return fd;
+	}
+	evict(c);
+	/* Through its name: read-only, and where another VMM was faster, not a second copy. */
+	entry = open_entry(c, s->out_len);
+	if (entry < 0)
+		return fd;
+	close(fd);
+	return entry;
+}
+
+static void say_why_not(const struct cache *c, int code)
+{
+	enum log_level level = code == -ENOSPC || code == -EDQUOT ? LOG_WARN : LOG_INFO;
+
+	log_at(level, "kernel cache: %s: %s; this kernel is not kept", c->path, strerror(-code));
+}
+
+/* *fd -1 and 0: the cache cannot hold it. ERR_IMAGE: nothing can. */
+static int unpack_to_cache(const struct cache *c, const struct source *s, int *fd, struct err *e)
+{
+	int rc = 0;
+
+	*fd = openat(c->dir, ".", O_TMPFILE | O_RDWR | O_CLOEXEC, ENTRY_MODE);
+	if (*fd < 0) {
+		say_why_not(c, -errno);
+		return 0;
+	}
+	/* A full disk is best found before the work is done. Not all file systems can tell. */
+	if (fallocate(*fd, FALLOC_FL_KEEP_SIZE, 0, (off_t)s->out_len) < 0 && errno != EOPNOTSUPP)
+		rc = -errno;
+	if (rc == 0)
+		rc = unpack(s, *fd, e);
+	if (rc == 0) {
+		*fd = publish(c, s, *fd);
+		return 0;
+	}
+	close(*fd);
+	*fd = -1;
+	if (rc == ERR_IMAGE)
+		return rc;
+	say_why_not(c, rc);
+	return 0;
+}
+
+int kernel_cache_get(int *fd, const uint8_t *payload, size_t len, uint64_t out_len, bool *hit,
+		     struct err *e)
+{
+	struct source s = { payload, len, out_len };
+	struct cache c;
+	int rc = 0;
+
+	*fd = -1;
+	*hit = false;
+	cache_open(&c);
+	if (c.dir >= 0 && out_len <= KERNEL_CACHE_MAX_BYTES) {
+		rc = name_entry(&c, payload, len, e);
+		if (rc == 0)
+			*fd = open_entry(&c, out_len);
+		*hit = *fd >= 0;
+		if (rc == 0 && !*hit)
+			rc = unpack_to_cache(&c, &s, fd, e);
+	}
+	if (rc == 0 && *fd < 0)
+		rc = unpack_to_memory(&s, fd, e);
+	cache_close(&c);
+	return rc;
+}

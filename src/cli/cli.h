@@ -1,0 +1,37 @@
+/*
+ * cli.h - private to src/cli: the subcommands and the exit statuses.
+ */
+#ifndef VMM_SRC_CLI_CLI_H
+#define VMM_SRC_CLI_CLI_H
+#include <stdio.h>
+#include <vmm/base/err.h>
+#include <vmm/base/opts.h>
+
+/* README.md and vmm.1, "Exit status". 1..119 are the guest's own; 128+N: ended by signal N. */
+#define EXIT_PANIC 120
+#define EXIT_CRASH 121
+#define EXIT_UNEXPECTED 123
+#define EXIT_TIMEOUT 124
+#define EXIT_VMM 125 /* we could not: options, KVM, memory */
+#define EXIT_IMAGE 126 /* an image cannot be used */
+#define EXIT_SIGNAL_BASE 128
+
+struct command {
+	const char *name;
+	const char *summary; /* one line */
+	const struct opt *options; /* NULL: none */
+	/* Returns the exit status, or a negative code with *e filled: main prints it. */
+	int (*run)(int argc, char *const *argv, struct err *e);
+};
+
+extern const struct command commands[]; /* ends with a NULL name */
+
+extern const struct opt run_options[], doctor_options[];
+int cmd_run(int argc, char *const *argv, struct err *e);
+int cmd_doctor(int argc, char *const *argv, struct err *e);
+int cmd_help(int argc, char *const *argv, struct err *e);
+int cmd_version(int argc, char *const *argv, struct err *e);
+
+extern const char vmm_version[];
+
+#endif

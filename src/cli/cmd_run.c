@@ -1,0 +1,196 @@
+/*
+ * cmd_run.c - `vmm run`: options -> config -> machine -> run -> exit status.
+ *
+ * Life of a VM: all of it. Main thread.
+ */
+#include "cli.h"
+#include <errno.h>
+#include <inttypes.h>
+#include <string.h>
+#include <vmm/base/log.h>
+#include <vmm/base/util.h>
+#include <vmm/host/evloop.h>
+#include <vmm/machine/config.h>
+#include <vmm/machine/machine.h>
+
+static int set_kernel(void *c, const char *v, struct err *e)
+{
+	(void)e;
+	((struct vm_config *)c)->kernel = v;
+	return 0;
+}
+
+static int set_initrd(void *c, const char *v, struct err *e)
+{
+	(void)e;
+	((struct vm_config *)c)->initrd = v;
+	return 0;
+}
+
+static int set_mem(void *c, const char *v, struct err *e)
+{
+	return opts_parse_size(v, &((struct vm_config *)c)->ram_bytes, e);
+}
+
+static int set_cpus(void *c, const char *v, struct err *e)
+{
+	return config_parse_cpus(c, v, e);
+}
+
+static int set_append(void *c, const char *v, struct err *e)
+{
+	return config_append(c, v, e);
+}
+
+static int set_cmdline(void *c, const char *v, struct err *e)
+{
+	(void)e;
+	((struct vm_config *)c)->cmdline = v;
+	return 0;
+}
+
+static int set_boot(void *c, const char *v, struct err *e)
+{
+	struct vm_config *cfg = c;
+
+	if (strcmp(v, "direct") == 0)
+		cfg->boot = BOOT_DIRECT;
+	else if (strcmp(v, "compressed") == 0)
+		cfg->boot = BOOT_COMPRESSED;
+	else
+		return err_set(e, -EINVAL, "expected direct or compressed");
+	return 0;
+}
+
+static int set_serial(void *c, const char *v, struct err *e)
+{
+	return config_parse_serial(c, v, e);
+}
+
+static int set_timeout(void *c, const char *v, struct err *e)
+{
+	return opts_parse_duration(v, &((struct vm_config *)c)->timeout_ns, e);
+}
+
+static int set_expect(void *c, const char *v, struct err *e)
+{
+	(void)e;
+	((struct vm_config *)c)->expect = v;
+	return 0;
+}
+
+static int set_on_reboot(void *c, const char *v, struct err *e)
+{
+	struct vm_config *cfg = c;
+
+	if (strcmp(v, "restart") != 0 && strcmp(v, "exit") != 0)
+		return err_set(e, -EINVAL, "expected restart or exit");
+	cfg->exit_on_reboot = strcmp(v, "exit") == 0;
+	return 0;
+}
+
+static int set_trace(void *c, const char *v, struct err *e)
+{
+	struct vm_config *cfg = c;
+
+	if (strncmp(v, "exits", 5) != 0 || (v[5] != '\0' && (v[5] != '=' || v[6] == '\0')))
+		return err_set(e, -EINVAL, "expected exits or exits=FILE");
+	cfg->trace_exits = true;
+	cfg->trace_path = v[5] ? v + 6 : NULL;
+	return 0;
+}
+
+static int set_log(void *c, const char *v, struct err *e)
+{
+	enum log_level level;
+
+	(void)c;
+	if (!log_level_parse(v, &level))
+		return err_set(e, -EINVAL, "expected error, warn, info or debug");
+	log_set_level(level);
+	return 0;
+}
+
+const struct opt run_options[] = {
+	{ "kernel", "FILE", "The kernel: a bzImage (as /boot/vmlinuz-*) or an ELF vmlinux.", set_kernel },
+	{ "initrd", "FILE", "The initial RAM disk, up to 1 GiB.", set_initrd },
+	{ "mem", "SIZE", "RAM, 64M or more: 512M, 2G; a bare number is MiB. Default 512M.", set_mem },
+	{ "cpus", "N|sockets=S,cores=C,threads=T", "CPUs. Default 1.", set_cpus },
+	{ "append", "WORDS", "Adds to the kernel's command line. May be given more than once.", set_append },
+	{ "cmdline", "WORDS", "Replaces the kernel's command line.", set_cmdline },
+	{ "boot", "direct|compressed",
+	  "direct: we unpack a bzImage, once, and cache it (default).\n"
+	  "compressed: the guest unpacks it, at a random address (KASLR).",
+	  set_boot },
+	{ "serial", "stdio|pty|file=F|unix=F|null", "The other end of ttyS0. Default stdio.", set_serial },
+	{ "timeout", "TIME", "Ends the VM after that long: 30s, 1500ms, 2m.", set_timeout },
+	{ "expect", "TEXT", "Ends the VM with success as soon as TEXT is on the console.", set_expect },
+	{ "on-reboot", "restart|exit", "What a reboot of the guest does. Default restart.", set_on_reboot },
+	{ "trace", "exits[=FILE]", "Writes one line for each exit from the guest, decoded.", set_trace },
+	{ "log", "LEVEL", "error, warn (default), info or debug.", set_log },
+	{ 0 },
+};
+
+/* A VM that ended in good order, though without the text that was to come. */
+static int orderly(const struct vm_config *cfg, const struct vm_result *r, int status)
+{
+	if (!cfg->expect || r->expected)
+		return status;
+	log_error("the guest ended, and \"%s\" had not come", cfg->expect);
+	return EXIT_UNEXPECTED;
+}
+
+static int exit_status(const struct vm_config *cfg, const struct vm_result *r)
+{
+	switch (r->end) {
+	case END_NONE:
+	case END_HOST:
+		return EXIT_VMM; /* the reason has been logged */
+	case END_EXPECTED:
+		return 0;
+	case END_POWEROFF:
+	case END_REBOOT:
+	case END_USER:
+		return orderly(cfg, r, 0);
+	case END_STATUS:
+		return orderly(cfg, r, (int)r->value);
+	case END_PANIC:
+		log_error("the guest's kernel panicked");
+		return EXIT_PANIC;
+	case END_CRASH:
+		return EXIT_CRASH;
+	case END_TIMEOUT:
+		log_error("--timeout: %" PRIu64 " ms have passed", cfg->timeout_ns / NS_PER_MS);
+		return EXIT_TIMEOUT;
+	case END_SIGNAL:
+		return EXIT_SIGNAL_BASE + (int)r->value;
+	}
+	return EXIT_VMM;
+}
+
+static int run(const struct vm_config *cfg, struct err *e)
+{
+	struct vm_result result = { 0 };
+	struct machine *m;
+	int rc;
+
+	if (config_check(cfg, e) < 0 || machine_build(&m, cfg, e) < 0)
+		return e->code;
+	rc = machine_run(m, &result, e);
+	machine_destroy(m);
+	return rc < 0 ? rc : exit_status(cfg, &result);
+}
+
+int cmd_run(int argc, char *const *argv, struct err *e)
+{
+	struct vm_config cfg;
+	int rc;
+
+	config_init(&cfg);
+	cfg.start_ns = evloop_now_ns();
+	rc = opts_parse(run_options, argc, argv, &cfg, e);
+	if (rc == 0)
+		rc = run(&cfg, e);
+	config_fini(&cfg);
+	return rc;
+}

@@ -1,0 +1,64 @@
+/*
+ * main.c - the front door: a table of subcommands, and the one place where errors become words and an
+ * exit status.
+ *
+ * Life of a VM: the first and the last lines that run. `vmm run` goes on in cmd_run.c.
+ */
+#include "cli.h"
+#include <string.h>
+#include <vmm/base/log.h>
+#include <vmm/base/util.h>
+#include <vmm/host/signals.h>
+
+const struct command commands[] = {
+	{ "run", "boot a kernel in a new VM", run_options, cmd_run },
+	{ "doctor", "say what this host can do, and what a kernel is", doctor_options, cmd_doctor },
+	{ "help", "explain a command: vmm help [COMMAND]", NULL, cmd_help },
+	{ "version", "say which build this is", NULL, cmd_version },
+	{ 0 },
+};
+
+static const struct command *find(const char *name)
+{
+	for (const struct command *c = commands; c->name; c++) {
+		if (strcmp(c->name, name) == 0)
+			return c;
+	}
+	return NULL;
+}
+
+static int unknown(const char *name)
+{
+	const char *names[ARRAY_SIZE(commands)], *near;
+
+	for (size_t i = 0; i < ARRAY_SIZE(commands); i++)
+		names[i] = commands[i].name;
+	near = opts_nearest(name, names);
+	if (near)
+		log_error("unknown command %s; did you mean %s?", name, near);
+	else
+		log_error("unknown command %s; 'vmm help' lists the commands", name);
+	return EXIT_VMM;
+}
+
+int main(int argc, char **argv)
+{
+	const char *name = argc > 1 ? argv[1] : "help";
+	const struct command *c;
+	struct err e;
+	int rc;
+
+	signals_init();
+	if (strcmp(name, "--help") == 0 || strcmp(name, "-h") == 0)
+		name = "help";
+	else if (strcmp(name, "--version") == 0)
+		name = "version";
+	c = find(name);
+	if (!c)
+		return unknown(name);
+	rc = c->run(argc > 2 ? argc - 2 : 0, argv + 2, &e);
+	if (rc >= 0)
+		return rc;
+	log_error("%s", e.text);
+	return rc == ERR_IMAGE ? EXIT_IMAGE : EXIT_VMM;
+}

@@ -1,0 +1,470 @@
+/*
+ * chardev.c - the console's bytes between a device and the host.
+ *
+ * Life of a VM: opened while the machine is built; from chardev_start() on, output flows from any
+ * thread through the ring to the loop, which writes it in batches; input flows from the loop through a
+ * small buffer to the device. Drained and closed after the last vCPU has stopped.
+ *
+ * Flow control is the point of this file. Towards a reader that is attached nothing is ever lost: a
+ * full ring says "no" to the device. While nobody is attached, the newest CHARDEV_OUT_BYTES wait. Input is
+ * read from the host only as fast as the device takes it.
+ */
+#include <errno.h>
+#include <poll.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+#include <unistd.h>
+#include "chardev_open.h"
+#include <vmm/base/log.h>
+#include <vmm/base/util.h>
+#include <vmm/host/chardev.h>
+#include <vmm/host/emergency.h>
+#include <vmm/host/evloop.h>
+
+#define CHUNK 4096u /* bytes moved in one go */
+#define ESCAPE 0x01 /* Ctrl-A */
+#define TERMINAL_DRAIN_NS (2 * NS_PER_S)
+#define PTY_POLL_NS (200 * NS_PER_MS)
+
+struct chardev {
+	struct evloop *loop;
+	struct chardev_spec spec;
+	struct chardev_watch watch;
+	const struct chardev_events *events; /* the device's */
+	void *events_arg;
+
+	/* Loop thread */
+	struct chardev_fds fds;
+	struct ev_fd in_ev, out_ev, listen_ev;
+	struct ev_timer attach_timer; /* a pty tells of a new client only when asked */
+	bool in_eof, escaped, started;
+
+	/* Posted by other threads */
+	struct ev_task out_task; /* there is output */
+	struct ev_task in_task; /* there is room for input */
+
+	pthread_mutex_t lock; /* guards what follows; innermost of all locks */
+	bool attached; /* somebody reads: the ring may not overwrite */
+	bool refused; /* chardev_put() said no; `room` is owed */
+	uint64_t head, seen, tail; /* written, shown to the watch, gone; tail <= seen <= head */
+	uint8_t out[CHARDEV_OUT_BYTES];
+	uint32_t in_head, in_tail;
+	uint8_t in[CHARDEV_IN_BYTES];
+};
+
+/* The device side ------------------------------------------------------------------------------- */
+
+void chardev_listen(struct chardev *c, const struct chardev_events *ev, void *arg)
+{
+	c->events = ev;
+	c->events_arg = arg;
+}
+
+/* With nobody attached the oldest byte goes, once the watch has seen it. */
+static bool out_full_locked(struct chardev *c)
+{
+	if (c->head - c->tail < CHARDEV_OUT_BYTES)
+		return false;
+	if (c->attached || c->tail == c->seen)
+		return true;
+	c->tail++;
+	return false;
+}
+
+bool chardev_put(struct chardev *c, uint8_t byte)
+{
+	bool full;
+
+	pthread_mutex_lock(&c->lock);
+	full = out_full_locked(c);
+	if (full)
+		c->refused = true;
+	else
+		c->out[c->head++ % CHARDEV_OUT_BYTES] = byte;
+	pthread_mutex_unlock(&c->lock);
+	evloop_post(c->loop, &c->out_task);
+	return !full;
+}
+
+bool chardev_has_room(struct chardev *c)
+{
+	bool room;
+
+	pthread_mutex_lock(&c->lock);
+	room = !out_full_locked(c);
+	if (!room)
+		c->refused = true;
+	pthread_mutex_unlock(&c->lock);
+	return room;
+}
+
+size_t chardev_get(struct chardev *c, uint8_t *buf, size_t max)
+{
+	size_t n;
+	bool emptied;
+
+	pthread_mutex_lock(&c->lock);
+	n = min_size(max, c->in_head - c->in_tail);
+	memcpy(buf, c->in + c->in_tail, n);
+	c->in_tail += (uint32_t)n;
+	emptied = n > 0 && c->in_tail == c->in_head;
+	pthread_mutex_unlock(&c->lock);
+	if (emptied)
+		evloop_post(c->loop, &c->in_task);
+	return n;
+}
+
+/* Output ---------------------------------------------------------------------------------------- */
+
+static size_t out_copy(struct chardev *c, uint64_t from, uint64_t to, uint8_t *buf)
+{
+	size_t n = min_size(to - from, CHUNK);
+
+	for (size_t i = 0; i < n; i++)
+		buf[i] = c->out[(from + i) % CHARDEV_OUT_BYTES];
+	return n;
+}
+
+static void out_show(struct chardev *c)
+{
+	uint8_t buf[CHUNK];
+	size_t n;
+
+	for (;;) {
+		pthread_mutex_lock(&c->lock);
+		n = out_copy(c, c->seen, c->head, buf);
+		c->seen += n;
+		pthread_mutex_unlock(&c->lock);
+		if (n == 0)
+			return;
+		if (c->watch.output)
+			c->watch.output(c->watch.arg, buf, n);
+	}
+}
+
+static void out_flush(void *arg);
+static void in_resume(void *arg);
+static void client_wait(struct chardev *c);
+
+static void set_attached(struct chardev *c, bool attached)
+{
+	pthread_mutex_lock(&c->lock);
+	c->attached = attached;
+	pthread_mutex_unlock(&c->lock);
+}
+
+static void client_gone(struct chardev *c)
+{
+	evloop_del(&c->in_ev);
+	evloop_del(&c->out_ev);
+	set_attached(c, false);
+	if (c->spec.kind == CHARDEV_UNIX) {
+		chardev_fd_close(&c->fds.out);
+		chardev_fd_close(&c->fds.in);
+	}
+	client_wait(c);
+}
+
+/* A client that left is waited for again. Any other reader is gone for good, or its disk is full. */
+static void out_broken(struct chardev *c)
+{
+	if (c->spec.kind == CHARDEV_PTY || c->spec.kind == CHARDEV_UNIX) {
+		client_gone(c);
+		return;
+	}
+	log_warn("console output is lost from here on: %s", strerror(errno));
+	evloop_del(&c->out_ev);
+	chardev_fd_close(&c->fds.out);
+}
+
+static void out_ready(void *arg, uint32_t events)
+{
+	struct chardev *c = arg;
+
+	(void)events; /* errors show in the write */
+	evloop_del(&c->out_ev);
+	out_flush(c);
+}
+
+/* Moves one chunk towards the reader. false: nothing left, or not now. */
+static bool out_move(struct chardev *c)
+{
+	uint8_t buf[CHUNK];
+	ssize_t done;
+	size_t n = 0;
+
+	pthread_mutex_lock(&c->lock);
+	if (c->attached)
+		n = out_copy(c, c->tail, c->seen, buf);
+	pthread_mutex_unlock(&c->lock);
+	if (n == 0)
+		return false;
+	done = c->fds.out.fd < 0 ? (ssize_t)n : chardev_fd_write(&c->fds.out, buf, n);
+	if (done < 0) {
+		if (errno == EINTR)
+			return true;
+		if (errno != EAGAIN)
+			out_broken(c);
+		else if (!c->out_ev.loop)
+			evloop_add(c->loop, &c->out_ev, c->fds.out.fd, EPOLLOUT, out_ready, c);
+		return false;
+	}
+	pthread_mutex_lock(&c->lock);
+	c->tail += (uint64_t)done;
+	pthread_mutex_unlock(&c->lock);
+	return true;
+}
+
+/* Half the ring must be free before a device that was refused hears of it: no ping-pong per byte. */
+static void out_tell_room(struct chardev *c)
+{
+	bool tell;
+
+	pthread_mutex_lock(&c->lock);
+	tell = c->refused && (!c->attached || c->head - c->tail <= CHARDEV_OUT_BYTES / 2);
+	if (tell)
+		c->refused = false;
+	pthread_mutex_unlock(&c->lock);
+	if (tell && c->events && c->events->room)
+		c->events->room(c->events_arg);
+}
+
+static void out_flush(void *arg)
+{
+	struct chardev *c = arg;
+
+	out_show(c);
+	while (!c->out_ev.loop && out_move(c))
+		;
+	out_tell_room(c);
+}
+
+/* Input ----------------------------------------------------------------------------------------- */
+
+static const char help[] = "\r\nCtrl-A x  end the VM\r\n"
+			   "Ctrl-A p  press the power button\r\n"
+			   "Ctrl-A a  send Ctrl-A to the guest (as does Ctrl-A twice)\r\n"
+			   "Ctrl-A h  this help\r\n";
+
+/* The key behind Ctrl-A. Returns true when the guest is to get a Ctrl-A. */
+static bool in_command(struct chardev *c, uint8_t key)
+{
+	if (key == ESCAPE || key == 'a')
+		return true;
+	if (key == 'h' || key == '?') {
+		if (write(STDERR_FILENO, help, sizeof(help) - 1) < 0)
+			return false;
+	} else if (c->watch.command) {
+		c->watch.command(c->watch.arg, (char)key);
+	}
+	return false;
+}
+
+/* Takes the commands out of what was typed; returns what is left for the guest. */
+static size_t in_filter(struct chardev *c, uint8_t *buf, size_t n)
+{
+	size_t kept = 0;
+
+	if (!c->fds.terminal)
+		return n;
+	for (size_t i = 0; i < n; i++) {
+		if (c->escaped) {
+			c->escaped = false;
+			if (in_command(c, buf[i]))
+				buf[kept++] = ESCAPE;
+		} else if (buf[i] == ESCAPE) {
+			c->escaped = true;
+		} else {
+			buf[kept++] = buf[i];
+		}
+	}
+	return kept;
+}
+
+static void in_end(struct chardev *c)
+{
+	evloop_del(&c->in_ev);
+	if (c->spec.kind == CHARDEV_PTY || c->spec.kind == CHARDEV_UNIX)
+		client_gone(c);
+	else
+		c->in_eof = true;
+}
+
+/* Reads ahead only into an empty buffer. Returns false when there is nothing to wait for. */
+static bool in_read(struct chardev *c)
+{
+	uint8_t buf[CHARDEV_IN_BYTES];
+	ssize_t n = chardev_fd_read(&c->fds.in, buf, sizeof(buf));
+
+	if (n < 0 && (errno == EAGAIN || errno == EINTR))
+		return true;
+	if (n <= 0) {
+		in_end(c);
+		return false;
+	}
+	n = (ssize_t)in_filter(c, buf, (size_t)n);
+	pthread_mutex_lock(&c->lock);
+	memcpy(c->in, buf, (size_t)n);
+	c->in_tail = 0;
+	c->in_head = (uint32_t)n;
+	pthread_mutex_unlock(&c->lock);
+	if (n > 0 && c->events && c->events->input)
+		c->events->input(c->events_arg);
+	return true;
+}
+
+static bool in_is_empty(struct chardev *c)
+{
+	bool empty;
+
+	pthread_mutex_lock(&c->lock);
+	empty = c->in_head == c->in_tail;
+	pthread_mutex_unlock(&c->lock);
+	return empty;
+}
+
+/* While the device has not taken what we read, the fd is not watched: it would spin the loop. */
+static void in_ready(void *arg, uint32_t events)
+{
+	struct chardev *c = arg;
+
+	(void)events; /* errors and hang-ups show in the read */
+	if (in_read(c) && !in_is_empty(c))
+		evloop_del(&c->in_ev);
+}
+
+static void in_resume(void *arg)
+{
+	struct chardev *c = arg;
+
+	if (!c->started || c->in_eof || c->fds.in.fd < 0 || c->in_ev.loop || !in_is_empty(c))
+		return;
+	if (c->spec.kind == CHARDEV_PTY && !c->attached)
+		return;
+	if (evloop_add(c->loop, &c->in_ev, c->fds.in.fd, EPOLLIN, in_ready, c) == 0)
+		return;
+	/* A regular file or /dev/null: always ready, never to be watched. */
+	if (in_read(c) && in_is_empty(c))
+		evloop_post(c->loop, &c->in_task);
+}
+
+/* Clients of a pty or a unix socket --------------------------------------------------------------- */
+
+static void client_come(struct chardev *c)
+{
+	set_attached(c, true);
+	in_resume(c);
+	out_flush(c);
+}
+
+static void on_connect(void *arg, uint32_t events)
+{
+	struct chardev *c = arg;
+	int fd = accept4(c->fds.listen_fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+
+	(void)events;
+	if (fd < 0)
+		return;
+	c->fds.in = (struct chardev_fd){ .fd = fd, .ours = true, .socket = true };
+	if (chardev_fd_share(&c->fds.out, &c->fds.in) < 0) {
+		chardev_fd_close(&c->fds.in); /* out of file descriptors: the client sees an end */
+		return;
+	}
+	evloop_del(&c->listen_ev); /* one client at a time; the next one waits in the backlog */
+	client_come(c);
+}
+
+static void pty_poll(void *arg)
+{
+	struct chardev *c = arg;
+	struct pollfd p = { .fd = c->fds.in.fd, .events = POLLIN };
+
+	if (poll(&p, 1, 0) >= 0 && !(p.revents & POLLHUP))
+		client_come(c);
+	else
+		client_wait(c);
+}
+
+static void client_wait(struct chardev *c)
+{
+	if (c->spec.kind == CHARDEV_UNIX) {
+		if (evloop_add(c->loop, &c->listen_ev, c->fds.listen_fd, EPOLLIN, on_connect, c) < 0)
+			log_warn("console socket: no further clients: %s", strerror(errno));
+	} else {
+		evloop_timer_set(c->loop, &c->attach_timer, evloop_now_ns() + PTY_POLL_NS);
+	}
+}
+
+/* Life ------------------------------------------------------------------------------------------ */
+
+int chardev_create(struct chardev **out, struct evloop *l, const struct chardev_spec *spec,
+		   const struct chardev_watch *watch, struct err *e)
+{
+	struct chardev *c = calloc(1, sizeof(*c));
+
+	if (!c)
+		return err_set(e, -ENOMEM, "console: out of memory");
+	c->loop = l;
+	c->spec = *spec;
+	c->watch = *watch;
+	c->out_task = (struct ev_task){ .fn = out_flush, .arg = c };
+	c->in_task = (struct ev_task){ .fn = in_resume, .arg = c };
+	c->attach_timer = (struct ev_timer){ .fn = pty_poll, .arg = c };
+	c->attached = spec->kind != CHARDEV_PTY && spec->kind != CHARDEV_UNIX;
+	pthread_mutex_init(&c->lock, NULL);
+	if (chardev_open(&c->fds, spec, e) < 0) {
+		chardev_destroy(c);
+		return e->code;
+	}
+	*out = c;
+	return 0;
+}
+
+void chardev_start(struct chardev *c)
+{
+	c->started = true;
+	if (c->fds.terminal)
+		chardev_make_raw(&c->fds);
+	if (c->attached)
+		in_resume(c);
+	else
+		client_wait(c);
+	out_flush(c);
+}
+
+void chardev_drain(struct chardev *c, uint64_t deadline_ns)
+{
+	struct pollfd p = { .events = POLLOUT };
+	uint64_t now = evloop_now_ns(), limit = deadline_ns;
+
+	if (c->fds.terminal)
+		limit = min_u64(limit ? limit : UINT64_MAX, now + TERMINAL_DRAIN_NS);
+	for (;;) {
+		evloop_del(&c->out_ev);
+		out_flush(c);
+		p.fd = c->fds.out.fd;
+		now = evloop_now_ns();
+		if (!c->out_ev.loop || (limit && now >= limit))
+			return;
+		poll(&p, 1, limit ? (int)min_u64((limit - now) / NS_PER_MS + 1, 1000) : 1000);
+	}
+}
+
+void chardev_destroy(struct chardev *c)
+{
+	if (!c)
+		return;
+	evloop_del(&c->in_ev);
+	evloop_del(&c->out_ev);
+	evloop_del(&c->listen_ev);
+	evloop_timer_cancel(&c->attach_timer);
+	evloop_unpost(c->loop, &c->out_task);
+	evloop_unpost(c->loop, &c->in_task);
+	emergency_undo();
+	chardev_close(&c->fds);
+	pthread_mutex_destroy(&c->lock);
+	free(c);
+}

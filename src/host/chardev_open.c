@@ -1,0 +1,202 @@
+/*
+ * chardev_open.c - opening the host's end of a console, without side effects on anybody else.
+ *
+ * Life of a VM: while the machine is built, on the main thread; the read and write calls on the loop.
+ *
+ * Standard input and output are shared with the shell and with other programs: O_NONBLOCK on them would
+ * change theirs too. Pipes and terminals are therefore opened a second time through /proc.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <pty.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <termios.h>
+#include <unistd.h>
+#include "chardev_open.h"
+#include <vmm/base/log.h>
+#include <vmm/base/util.h>
+#include <vmm/host/emergency.h>
+
+static struct chardev_fd stdio_fd(int fd, int mode)
+{
+	struct chardev_fd f = { .fd = fd };
+	char path[32];
+	struct stat st;
+	int again;
+
+	if (fstat(fd, &st) < 0)
+		return (struct chardev_fd){ .fd = -1 };
+	f.socket = S_ISSOCK(st.st_mode);
+	if (!S_ISFIFO(st.st_mode) && !S_ISCHR(st.st_mode))
+		return f; /* files never block, and a second offset in them would be wrong */
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+	again = open(path, mode | O_NONBLOCK | O_CLOEXEC | O_NOCTTY);
+	if (again >= 0)
+		return (struct chardev_fd){ .fd = again, .ours = true };
+	f.blocking = true;
+	return f;
+}
+
+static int open_stdio(struct chardev_fds *f)
+{
+	/* In the background a read or tcsetattr() would stop us: run without input instead. */
+	bool foreground = !isatty(STDIN_FILENO) || tcgetpgrp(STDIN_FILENO) == getpgrp();
+
+	f->out = stdio_fd(STDOUT_FILENO, O_WRONLY);
+	if (foreground)
+		f->in = stdio_fd(STDIN_FILENO, O_RDONLY);
+	f->terminal = foreground && isatty(STDIN_FILENO);
+	return 0;
+}
+
+int chardev_fd_share(struct chardev_fd *out, const struct chardev_fd *in)
+{
+	*out = *in;
+	out->ours = true;
+	out->fd = fcntl(in->fd, F_DUPFD_CLOEXEC, 0);
+	return out->fd;
+}
+
+static int open_pty(struct chardev_fds *f, struct err *e)
+{
+	struct termios raw;
+	char path[64];
+	int client;
+
+	if (openpty(&f->in.fd, &client, path, NULL, NULL) < 0)
+		return err_errno(e, "--serial pty");
+	f->in.ours = true;
+	tcgetattr(client, &raw);
+	cfmakeraw(&raw);
+	tcsetattr(client, TCSANOW, &raw);
+	close(client); /* from now on the other side reads as hung up until somebody opens it */
+	fcntl(f->in.fd, F_SETFL, O_RDWR | O_NONBLOCK);
+	fcntl(f->in.fd, F_SETFD, FD_CLOEXEC);
+	if (chardev_fd_share(&f->out, &f->in) < 0)
+		return err_errno(e, "--serial pty");
+	fprintf(stderr, "vmm: console on %s\n", path);
+	return 0;
+}
+
+static int open_file(struct chardev_fds *f, const char *path, struct err *e)
+{
+	f->out.fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NONBLOCK | O_NOCTTY, 0666);
+	f->out.ours = true;
+	return f->out.fd < 0 ? err_errno(e, "--serial file=%s", path) : 0;
+}
+
+/* A socket file that nobody listens on any more may be replaced; anything else may not. */
+static bool is_stale_socket(const struct sockaddr_un *a)
+{
+	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	bool stale;
+	struct stat st;
+
+	if (fd < 0)
+		return false;
+	stale = lstat(a->sun_path, &st) == 0 && S_ISSOCK(st.st_mode) &&
+		connect(fd, (const struct sockaddr *)a, sizeof(*a)) < 0 && errno == ECONNREFUSED;
+	close(fd);
+	return stale;
+}
+
+static int open_unix(struct chardev_fds *f, const char *path, struct err *e)
+{
+	struct sockaddr_un a = { .sun_family = AF_UNIX };
+
+	if (strlen(path) >= sizeof(a.sun_path))
+		return err_set(e, -ENAMETOOLONG, "--serial unix=%s: longer than %zu bytes", path,
+			       sizeof(a.sun_path) - 1);
+	strcpy(a.sun_path, path);
+	if (is_stale_socket(&a))
+		unlink(path);
+	f->listen_fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	if (f->listen_fd < 0 || bind(f->listen_fd, (struct sockaddr *)&a, sizeof(a)) < 0)
+		return err_errno(e, "--serial unix=%s", path);
+	emergency_keep_unlink(path);
+	if (chmod(path, 0600) < 0 || listen(f->listen_fd, 1) < 0)
+		return err_errno(e, "--serial unix=%s", path);
+	return 0;
+}
+
+int chardev_open(struct chardev_fds *f, const struct chardev_spec *spec, struct err *e)
+{
+	*f = (struct chardev_fds){ .in.fd = -1, .out.fd = -1, .listen_fd = -1 };
+	switch (spec->kind) {
+	case CHARDEV_STDIO:
+		return open_stdio(f);
+	case CHARDEV_PTY:
+		return open_pty(f, e);
+	case CHARDEV_FILE:
+		return open_file(f, spec->path, e);
+	case CHARDEV_UNIX:
+		return open_unix(f, spec->path, e);
+	case CHARDEV_NULL:
+		break;
+	}
+	return 0;
+}
+
+void chardev_fd_close(struct chardev_fd *f)
+{
+	if (f->ours && f->fd >= 0)
+		close(f->fd);
+	*f = (struct chardev_fd){ .fd = -1 };
+}
+
+void chardev_close(struct chardev_fds *f)
+{
+	chardev_fd_close(&f->in);
+	chardev_fd_close(&f->out);
+	if (f->listen_fd >= 0)
+		close(f->listen_fd);
+	f->listen_fd = -1;
+}
+
+void chardev_make_raw(const struct chardev_fds *f)
+{
+	struct termios saved, raw;
+
+	if (tcgetattr(f->in.fd, &saved) < 0)
+		return;
+	raw = saved;
+	cfmakeraw(&raw);
+	emergency_keep_terminal(STDIN_FILENO, &saved);
+	tcsetattr(f->in.fd, TCSANOW, &raw);
+	log_set_raw(true);
+}
+
+static bool ready(int fd, short events)
+{
+	struct pollfd p = { .fd = fd, .events = events };
+
+	return poll(&p, 1, 0) > 0;
+}
+
+ssize_t chardev_fd_read(const struct chardev_fd *f, void *buf, size_t len)
+{
+	if (f->socket)
+		return recv(f->fd, buf, len, MSG_DONTWAIT);
+	if (f->blocking && !ready(f->fd, POLLIN)) {
+		errno = EAGAIN;
+		return -1;
+	}
+	return read(f->fd, buf, len);
+}
+
+ssize_t chardev_fd_write(const struct chardev_fd *f, const void *buf, size_t len)
+{
+	if (f->socket)
+		return send(f->fd, buf, len, MSG_DONTWAIT | MSG_NOSIGNAL);
+	if (f->blocking && !ready(f->fd, POLLOUT)) {
+		errno = EAGAIN;
+		return -1;
+	}
+	/* A pipe that polls as writable takes this much without blocking (pipe(7)). */
+	return write(f->fd, buf, f->blocking ? min_size(len, 4096) : len);
+}

@@ -1,0 +1,252 @@
+/*
+ * evloop.c - epoll, a list of timers, and a mailbox.
+ *
+ * Life of a VM: the main thread sits in evloop_run() from the moment the vCPUs start until the VM ends.
+ * Everything the VMM does for the outside world happens in a callback of this loop; vCPU threads reach
+ * it by evloop_post() alone.
+ */
+#include <errno.h>
+#include <limits.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <time.h>
+#include <unistd.h>
+#include <vmm/base/bug.h>
+#include <vmm/base/util.h>
+#include <vmm/host/evloop.h>
+
+#define BATCH 16
+
+struct evloop {
+	int epoll_fd;
+	bool stopping;
+	struct ev_timer *timers; /* soonest first */
+	struct epoll_event batch[BATCH]; /* being delivered; evloop_del() strikes entries out */
+	int n_batch;
+	struct ev_fd wakeup; /* an eventfd that evloop_post() writes to */
+
+	pthread_mutex_t lock; /* guards what follows */
+	struct ev_task *first, **last;
+};
+
+uint64_t evloop_now_ns(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return (uint64_t)ts.tv_sec * NS_PER_S + (uint64_t)ts.tv_nsec;
+}
+
+static void wake(struct evloop *l)
+{
+	const uint64_t one = 1;
+
+	/* EAGAIN: the counter is full, so the loop is being woken already. */
+	VMM_BUG_ON(write(l->wakeup.fd, &one, sizeof(one)) < 0 && errno != EAGAIN);
+}
+
+/* Runs what is in the mailbox now; a task that posts itself again waits its turn behind the fds. */
+static void run_tasks(void *arg, uint32_t events)
+{
+	struct evloop *l = arg;
+	struct ev_task *t;
+	uint64_t n;
+
+	(void)events;
+	VMM_BUG_ON(read(l->wakeup.fd, &n, sizeof(n)) < 0 && errno != EAGAIN);
+	pthread_mutex_lock(&l->lock);
+	n = 0;
+	for (t = l->first; t; t = t->next)
+		n++;
+	for (; n > 0 && l->first; n--) {
+		t = l->first;
+		l->first = t->next;
+		if (!l->first)
+			l->last = &l->first;
+		t->queued = false;
+		pthread_mutex_unlock(&l->lock);
+		t->fn(t->arg);
+		pthread_mutex_lock(&l->lock);
+	}
+	if (l->first)
+		wake(l);
+	pthread_mutex_unlock(&l->lock);
+}
+
+int evloop_create(struct evloop **out, struct err *e)
+{
+	struct evloop *l = calloc(1, sizeof(*l));
+	int fd;
+
+	if (!l)
+		return err_set(e, -ENOMEM, "event loop: out of memory");
+	l->last = &l->first;
+	pthread_mutex_init(&l->lock, NULL);
+	l->wakeup.fd = -1;
+	l->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
+	fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	if (l->epoll_fd < 0 || fd < 0 ||
+	    evloop_add(l, &l->wakeup, fd, EPOLLIN, run_tasks, l) < 0) {
+		err_errno(e, "event loop");
+		if (fd >= 0)
+			close(fd);
+		l->wakeup.fd = -1;
+		evloop_destroy(l);
+		return e->code;
+	}
+	*out = l;
+	return 0;
+}
+
+void evloop_destroy(struct evloop *l)
+{
+	if (!l)
+		return;
+	if (l->wakeup.fd >= 0)
+		close(l->wakeup.fd);
+	if (l->epoll_fd >= 0)
+		close(l->epoll_fd);
+	pthread_mutex_destroy(&l->lock);
+	free(l);
+}
+
+int evloop_add(struct evloop *l, struct ev_fd *src, int fd, uint32_t events, ev_fn fn, void *arg)
+{
+	struct epoll_event ev = { .events = events, .data.ptr = src };
+
+	if (epoll_ctl(l->epoll_fd, EPOLL_CTL_ADD, fd, &ev) < 0)
+		return -errno;
+	*src = (struct ev_fd){ .loop = l, .fd = fd, .fn = fn, .arg = arg };
+	return 0;
+}
+
+void evloop_mod(struct ev_fd *src, uint32_t events)
+{
+	struct epoll_event ev = { .events = events, .data.ptr = src };
+
+	VMM_BUG_ON(epoll_ctl(src->loop->epoll_fd, EPOLL_CTL_MOD, src->fd, &ev) < 0);
+}
+
+void evloop_del(struct ev_fd *src)
+{
+	struct evloop *l = src->loop;
+
+	if (!l)
+		return;
+	VMM_BUG_ON(epoll_ctl(l->epoll_fd, EPOLL_CTL_DEL, src->fd, NULL) < 0);
+	for (int i = 0; i < l->n_batch; i++) {
+		if (l->batch[i].data.ptr == src)
+			l->batch[i].data.ptr = NULL;
+	}
+	src->loop = NULL;
+}
+
+void evloop_timer_set(struct evloop *l, struct ev_timer *t, uint64_t deadline_ns)
+{
+	struct ev_timer **at = &l->timers;
+
+	evloop_timer_cancel(t);
+	while (*at && (*at)->deadline_ns <= deadline_ns)
+		at = &(*at)->next;
+	t->loop = l;
+	t->deadline_ns = deadline_ns;
+	t->next = *at;
+	*at = t;
+}
+
+void evloop_timer_cancel(struct ev_timer *t)
+{
+	struct ev_timer **at;
+
+	if (!t->loop)
+		return;
+	for (at = &t->loop->timers; *at != t; at = &(*at)->next)
+		;
+	*at = t->next;
+	t->loop = NULL;
+}
+
+void evloop_post(struct evloop *l, struct ev_task *t)
+{
+	bool first;
+
+	pthread_mutex_lock(&l->lock);
+	if (t->queued) {
+		pthread_mutex_unlock(&l->lock);
+		return;
+	}
+	first = !l->first;
+	t->queued = true;
+	t->next = NULL;
+	*l->last = t;
+	l->last = &t->next;
+	pthread_mutex_unlock(&l->lock);
+	if (first)
+		wake(l);
+}
+
+void evloop_unpost(struct evloop *l, struct ev_task *t)
+{
+	pthread_mutex_lock(&l->lock);
+	if (t->queued) {
+		struct ev_task **at = &l->first;
+
+		while (*at != t)
+			at = &(*at)->next;
+		*at = t->next;
+		if (!*at)
+			l->last = at;
+		t->queued = false;
+	}
+	pthread_mutex_unlock(&l->lock);
+}
+
+/* Milliseconds until the first timer, rounded up so that it has passed when we wake; -1: none. */
+static int wait_ms(const struct evloop *l)
+{
+	uint64_t now, ms;
+
+	if (!l->timers)
+		return -1;
+	now = evloop_now_ns();
+	if (l->timers->deadline_ns <= now)
+		return 0;
+	ms = (l->timers->deadline_ns - now + NS_PER_MS - 1) / NS_PER_MS;
+	return (int)min_u64(ms, INT_MAX);
+}
+
+static void run_timers(struct evloop *l)
+{
+	uint64_t now = evloop_now_ns();
+
+	while (l->timers && l->timers->deadline_ns <= now) {
+		struct ev_timer *t = l->timers;
+
+		evloop_timer_cancel(t);
+		t->fn(t->arg);
+	}
+}
+
+void evloop_run(struct evloop *l)
+{
+	l->stopping = false;
+	while (!l->stopping) {
+		l->n_batch = epoll_wait(l->epoll_fd, l->batch, BATCH, wait_ms(l));
+		VMM_BUG_ON(l->n_batch < 0 && errno != EINTR);
+		for (int i = 0; i < l->n_batch; i++) {
+			struct ev_fd *src = l->batch[i].data.ptr;
+
+			if (src)
+				src->fn(src->arg, l->batch[i].events);
+		}
+		l->n_batch = 0;
+		run_timers(l);
+	}
+}
+
+void evloop_stop(struct evloop *l)
+{
+	l->stopping = true;
+}

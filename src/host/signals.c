@@ -1,0 +1,117 @@
+/*
+ * signals.c - how Ctrl-C, kill and crashes end the VMM.
+ *
+ * Life of a VM: handlers from the first line of main; a signalfd on the loop while the VM runs, so that
+ * the end is an event like any other; handlers again while the last output drains.
+ */
+#include <errno.h>
+#include <pthread.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/signalfd.h>
+#include <unistd.h>
+#include <vmm/base/bug.h>
+#include <vmm/base/util.h>
+#include <vmm/host/emergency.h>
+#include <vmm/host/signals.h>
+
+static const int ending[] = { SIGINT, SIGTERM, SIGHUP, SIGQUIT };
+static const int crashing[] = { SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGABRT, SIGSYS };
+
+static void on_ending(int signo)
+{
+	emergency_undo();
+	_exit(128 + signo);
+}
+
+static void on_crash(int signo)
+{
+	emergency_undo();
+	raise(signo); /* SA_RESETHAND: the default action, with a core dump where the user has them */
+}
+
+static void on_kick(int signo)
+{
+	(void)signo; /* its arrival is all: KVM_RUN returns EINTR */
+}
+
+static void install(int signo, void (*fn)(int), int flags)
+{
+	struct sigaction sa = { .sa_handler = fn, .sa_flags = flags };
+
+	VMM_BUG_ON(sigaction(signo, &sa, NULL) < 0);
+}
+
+void signals_init(void)
+{
+	struct sigaction old;
+
+	install(SIGPIPE, SIG_IGN, 0);
+	for (unsigned int i = 0; i < ARRAY_SIZE(ending); i++) {
+		sigaction(ending[i], NULL, &old);
+		if (old.sa_handler != SIG_IGN) /* nohup and its like */
+			install(ending[i], on_ending, 0);
+	}
+	for (unsigned int i = 0; i < ARRAY_SIZE(crashing); i++)
+		install(crashing[i], on_crash, (int)SA_RESETHAND);
+}
+
+static void watched_set(sigset_t *set)
+{
+	sigemptyset(set);
+	for (unsigned int i = 0; i < ARRAY_SIZE(ending); i++)
+		sigaddset(set, ending[i]);
+	sigaddset(set, SIGPWR);
+}
+
+static void on_readable(void *arg, uint32_t events)
+{
+	struct signalfd_siginfo info;
+	struct signals *s = arg;
+
+	(void)events;
+	if (read(s->ev.fd, &info, sizeof(info)) == (ssize_t)sizeof(info))
+		s->fn(s->arg, (int)info.ssi_signo);
+}
+
+int signals_watch(struct signals *s, struct evloop *l, void (*fn)(void *arg, int signo), void *arg,
+		  struct err *e)
+{
+	sigset_t set;
+	int fd;
+
+	watched_set(&set);
+	pthread_sigmask(SIG_BLOCK, &set, NULL);
+	s->fn = fn;
+	s->arg = arg;
+	fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+	if (fd < 0)
+		return err_errno(e, "signalfd");
+	if (evloop_add(l, &s->ev, fd, EPOLLIN, on_readable, s) < 0) {
+		err_errno(e, "signalfd");
+		close(fd);
+		return e->code;
+	}
+	return 0;
+}
+
+void signals_unwatch(struct signals *s)
+{
+	sigset_t set;
+
+	if (!s->ev.loop)
+		return;
+	evloop_del(&s->ev);
+	close(s->ev.fd);
+	watched_set(&set);
+	pthread_sigmask(SIG_UNBLOCK, &set, NULL);
+}
+
+int signals_kick_init(void)
+{
+	int signo = SIGRTMIN;
+
+	install(signo, on_kick, 0); /* no SA_RESTART: ioctl(KVM_RUN) must come back */
+	return signo;
+}

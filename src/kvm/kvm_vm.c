@@ -1,0 +1,80 @@
+/*
+ * kvm_vm.c - one VM in the kernel.
+ *
+ * Life of a VM: made by machine_power_on(), thrown away at each reset and at the end: nothing in the kernel's half
+ * of the machine can survive a reset, because there is a new kernel's half. Main thread; interrupt
+ * lines are driven from any thread.
+ */
+#include <errno.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
+#include <vmm/base/bug.h>
+#include <vmm/base/util.h>
+#include <vmm/kvm/kvm_vm.h>
+
+int kvm_vm_create(struct kvm_vm *vm, const struct kvm_sys *sys, struct err *e)
+{
+	vm->sys = sys;
+	do {
+		vm->fd = ioctl(sys->fd, KVM_CREATE_VM, 0);
+	} while (vm->fd < 0 && errno == EINTR); /* a signal may interrupt the kernel's set-up */
+	return vm->fd < 0 ? err_errno(e, "KVM_CREATE_VM") : 0;
+}
+
+void kvm_vm_destroy(struct kvm_vm *vm)
+{
+	if (vm->fd >= 0)
+		close(vm->fd);
+	vm->fd = -1;
+}
+
+int kvm_vm_add_memory(struct kvm_vm *vm, unsigned int slot, uint64_t gpa, uint64_t len, void *host,
+		      struct err *e)
+{
+	struct kvm_userspace_memory_region r = {
+		.slot = slot,
+		.guest_phys_addr = gpa,
+		.memory_size = len,
+		.userspace_addr = (uintptr_t)host,
+	};
+
+	if (ioctl(vm->fd, KVM_SET_USER_MEMORY_REGION, &r) < 0)
+		return err_errno(e, "guest RAM of %llu MiB (KVM_SET_USER_MEMORY_REGION)",
+				 (unsigned long long)(len / MIB));
+	return 0;
+}
+
+int kvm_vm_create_irqchip(struct kvm_vm *vm, struct err *e)
+{
+	if (ioctl(vm->fd, KVM_CREATE_IRQCHIP, 0) < 0)
+		return err_errno(e, "KVM_CREATE_IRQCHIP");
+	return 0;
+}
+
+int kvm_vm_set_tss(struct kvm_vm *vm, uint32_t tss_gpa, uint64_t identity_map_gpa, struct err *e)
+{
+	if (ioctl(vm->fd, KVM_SET_IDENTITY_MAP_ADDR, &identity_map_gpa) < 0)
+		return err_errno(e, "KVM_SET_IDENTITY_MAP_ADDR");
+	if (ioctl(vm->fd, KVM_SET_TSS_ADDR, (unsigned long)tss_gpa) < 0)
+		return err_errno(e, "KVM_SET_TSS_ADDR");
+	return 0;
+}
+
+int kvm_vm_enable_x2apic_ids(struct kvm_vm *vm, struct err *e)
+{
+	struct kvm_enable_cap cap = {
+		.cap = KVM_CAP_X2APIC_API,
+		.args[0] = KVM_X2APIC_API_USE_32BIT_IDS | KVM_X2APIC_API_DISABLE_BROADCAST_QUIRK,
+	};
+
+	if (ioctl(vm->fd, KVM_ENABLE_CAP, &cap) < 0)
+		return err_errno(e, "KVM_CAP_X2APIC_API, needed for more than 255 vCPUs");
+	return 0;
+}
+
+void kvm_vm_irq_line(const struct kvm_vm *vm, unsigned int gsi, bool level)
+{
+	struct kvm_irq_level l = { .irq = gsi, .level = level };
+
+	VMM_BUG_ON(ioctl(vm->fd, KVM_IRQ_LINE, &l) < 0);
+}

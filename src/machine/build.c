@@ -1,0 +1,170 @@
+/*
+ * build.c - the recipe of a machine, and its undoing.
+ *
+ * Life of a VM: machine_build() after the options have been checked, machine_destroy() at the very end.
+ * Main thread; the only other threads of the process are the vCPUs, and those exist between
+ * machine_run()'s beginning and end only.
+ *
+ * A machine has two halves. The board (RAM, buses, devices, console) is made once. The kernel's half (the
+ * KVM VM and its vCPUs) is made at each power-on and thrown away at each reset, so that nothing of the
+ * guest can survive there.
+ */
+#include "machine.h"
+#include <errno.h>
+#include <stdlib.h>
+#include <vmm/base/util.h>
+#include <vmm/host/chardev.h>
+
+static int open_images(struct machine *m, struct err *e)
+{
+	const struct vm_config *cfg = m->cfg;
+
+	if (arch_kernel_open(&m->kernel, cfg->kernel, cfg->boot, e) < 0)
+		return e->code;
+	if (cfg->initrd && image_open(&m->initrd, cfg->initrd, e) < 0)
+		return err_wrap(e, "--initrd");
+	if (config_cmdline(cfg, arch_kernel_cmdline_max(m->kernel), &m->cmdline, e) < 0)
+		return e->code;
+	m->boot = (struct arch_boot){
+		.kernel = m->kernel,
+		.initrd = cfg->initrd ? &m->initrd : NULL,
+		.cmdline = m->cmdline,
+		.topology = cfg->cpus,
+	};
+	return 0;
+}
+
+static int create_console(struct machine *m, struct err *e)
+{
+	const struct chardev_watch watch = { watch_output, machine_on_command, m };
+
+	watch_init(m);
+	return chardev_create(&m->console, m->loop, &m->cfg->serial, &watch, e);
+}
+
+static int add_slot(void *arg, unsigned int index, gpa_t base, uint64_t len, void *host)
+{
+	struct {
+		struct kvm_vm *vm;
+		struct err *e;
+	} *a = arg;
+
+	return kvm_vm_add_memory(a->vm, index, base, len, host, a->e);
+}
+
+static int map_ram(struct machine *m, struct err *e)
+{
+	struct {
+		struct kvm_vm *vm;
+		struct err *e;
+	} arg = { &m->vm, e };
+
+	return gmem_each_region(m->mem, add_slot, &arg);
+}
+
+static int create_vcpus(struct machine *m, struct err *e)
+{
+	unsigned int n = cpu_topology_total(&m->cfg->cpus);
+
+	m->vcpus = calloc(n, sizeof(*m->vcpus));
+	if (!m->vcpus)
+		return err_set(e, -ENOMEM, "%u vCPUs: out of memory", n);
+	for (; m->n_vcpus < n; m->n_vcpus++) {
+		struct vcpu *v = &m->vcpus[m->n_vcpus];
+		unsigned int id = arch_vcpu_id(&m->cfg->cpus, m->n_vcpus);
+
+		if (kvm_vcpu_create(&v->kvm, &m->vm, id, e) < 0)
+			return e->code;
+		if (arch_vcpu_init(&v->kvm, m->n_vcpus, &m->boot, &m->sys, e) < 0) {
+			m->n_vcpus++; /* so that it is destroyed with the others */
+			return err_wrap(e, "vCPU %u", id);
+		}
+	}
+	return 0;
+}
+
+/* RAM is all zero here: fresh, or cleared by machine_power_off(). */
+int machine_power_on(struct machine *m, struct err *e)
+{
+	if (kvm_vm_create(&m->vm, &m->sys, e) < 0 || map_ram(m, e) < 0)
+		return e->code;
+	if (arch_vm_init(&m->vm, &m->cfg->cpus, e) < 0)
+		return e->code;
+	if (arch_load(&m->boot, m->mem, e) < 0)
+		return e->code;
+	return create_vcpus(m, e);
+}
+
+/* The vCPU threads have ended. */
+void machine_power_off(struct machine *m)
+{
+	for (unsigned int i = 0; i < m->n_vcpus; i++)
+		kvm_vcpu_destroy(&m->vcpus[i].kvm);
+	free(m->vcpus);
+	m->vcpus = NULL;
+	m->n_vcpus = 0;
+	kvm_vm_destroy(&m->vm);
+}
+
+static int build(struct machine *m, struct err *e)
+{
+	const struct vm_config *cfg = m->cfg;
+
+	if (kvm_sys_open(&m->sys, e) < 0 || arch_check_topology(&cfg->cpus, &m->sys, e) < 0)
+		return e->code;
+	if (open_images(m, e) < 0)
+		return e->code;
+	if (evloop_create(&m->loop, e) < 0)
+		return e->code;
+	if (gmem_create(&m->mem, e) < 0 || arch_add_ram(m->mem, cfg->ram_bytes, e) < 0)
+		return e->code;
+	if (bus_create(&m->pio, "port", UINT16_MAX, e) < 0 ||
+	    bus_create(&m->mmio, "address", UINT64_MAX, e) < 0)
+		return e->code;
+	if (cfg->trace_exits && trace_open(&m->trace, cfg->trace_path, cfg->start_ns, e) < 0)
+		return e->code;
+	if (create_console(m, e) < 0 || catalog_create(m, e) < 0)
+		return e->code;
+	return machine_power_on(m, e);
+}
+
+int machine_build(struct machine **out, const struct vm_config *cfg, struct err *e)
+{
+	struct machine *m = calloc(1, sizeof(*m));
+
+	if (!m)
+		return err_set(e, -ENOMEM, "out of memory");
+	m->cfg = cfg;
+	m->sys.fd = m->vm.fd = m->initrd.fd = -1;
+	pthread_mutex_init(&m->event_lock, NULL);
+	if (build(m, e) < 0) {
+		machine_destroy(m);
+		return e->code;
+	}
+	*out = m;
+	return 0;
+}
+
+void machine_destroy(struct machine *m)
+{
+	if (!m)
+		return;
+	machine_power_off(m);
+	while (m->n_devices > 0) {
+		struct device *d = m->devices[--m->n_devices];
+
+		d->ops->destroy(d);
+	}
+	chardev_destroy(m->console);
+	trace_close(m->trace);
+	bus_destroy(m->mmio);
+	bus_destroy(m->pio);
+	gmem_destroy(m->mem);
+	evloop_destroy(m->loop);
+	free(m->cmdline);
+	image_close(&m->initrd);
+	arch_kernel_close(m->kernel);
+	kvm_sys_close(&m->sys);
+	pthread_mutex_destroy(&m->event_lock);
+	free(m);
+}

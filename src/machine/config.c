@@ -1,0 +1,199 @@
+/*
+ * config.c - what a VM shall be: defaults, and every check that needs neither KVM nor a file.
+ *
+ * Life of a VM: filled by the command line before anything is built, read-only from then on. Main thread.
+ */
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/sysinfo.h>
+#include <unistd.h>
+#include <vmm/base/checked.h>
+#include <vmm/base/match.h>
+#include <vmm/base/opts.h>
+#include <vmm/base/util.h>
+#include <vmm/machine/config.h>
+
+#define MAX_CPUS 65536u /* far beyond KVM's own limit, which arch_check_topology() asks for */
+#define TERM_MAX 32u
+
+void config_init(struct vm_config *c)
+{
+	*c = (struct vm_config){
+		.ram_bytes = 512 * MIB,
+		.cpus = { 1, 1, 1 },
+		.serial.kind = CHARDEV_STDIO,
+	};
+}
+
+void config_fini(struct vm_config *c)
+{
+	free(c->append);
+}
+
+static int parse_level(struct cpu_topology *t, char *item, struct err *e)
+{
+	static const char *const names[] = { "sockets", "cores", "threads" };
+	unsigned int *const fields[] = { &t->sockets, &t->cores, &t->threads };
+	char *value = strchr(item, '=');
+	uint64_t n;
+
+	if (value)
+		*value++ = '\0';
+	for (unsigned int i = 0; i < ARRAY_SIZE(names); i++) {
+		if (!value || strcmp(item, names[i]) != 0)
+			continue;
+		if (opts_parse_uint(value, 1, MAX_CPUS, &n, e) < 0)
+			return err_wrap(e, "%s", item);
+		*fields[i] = (unsigned int)n;
+		return 0;
+	}
+	return err_set(e, -EINVAL, "'%s': expected a number, or sockets=N,cores=N,threads=N", item);
+}
+
+int config_parse_cpus(struct vm_config *c, const char *s, struct err *e)
+{
+	struct cpu_topology t = { 1, 1, 1 };
+	char copy[128], *rest = copy, *item;
+	uint64_t n;
+
+	if (!strchr(s, '=')) {
+		if (opts_parse_uint(s, 1, MAX_CPUS, &n, e) < 0)
+			return e->code;
+		t.cores = (unsigned int)n;
+		c->cpus = t;
+		return 0;
+	}
+	if (strlen(s) >= sizeof(copy))
+		return err_set(e, -EINVAL, "too long");
+	strcpy(copy, s);
+	while ((item = strsep(&rest, ","))) {
+		if (parse_level(&t, item, e) < 0)
+			return e->code;
+	}
+	c->cpus = t;
+	return 0;
+}
+
+int config_parse_serial(struct vm_config *c, const char *s, struct err *e)
+{
+	static const struct {
+		const char *name;
+		enum chardev_kind kind;
+		bool path;
+	} kinds[] = {
+		{ "stdio", CHARDEV_STDIO, false }, { "pty", CHARDEV_PTY, false },
+		{ "null", CHARDEV_NULL, false },   { "file", CHARDEV_FILE, true },
+		{ "unix", CHARDEV_UNIX, true },
+	};
+	const char *eq = strchr(s, '=');
+	size_t len = eq ? (size_t)(eq - s) : strlen(s);
+
+	for (unsigned int i = 0; i < ARRAY_SIZE(kinds); i++) {
+		if (strlen(kinds[i].name) != len || strncmp(kinds[i].name, s, len) != 0)
+			continue;
+		if (kinds[i].path != (eq && eq[1]))
+			break;
+		c->serial = (struct chardev_spec){ kinds[i].kind, eq ? eq + 1 : NULL };
+		return 0;
+	}
+	return err_set(e, -EINVAL, "expected stdio, pty, null, file=PATH or unix=PATH");
+}
+
+int config_append(struct vm_config *c, const char *s, struct err *e)
+{
+	char *joined;
+
+	if (asprintf(&joined, "%s%s%s", c->append ? c->append : "", c->append ? " " : "", s) < 0)
+		return err_set(e, -ENOMEM, "out of memory");
+	free(c->append);
+	c->append = joined;
+	return 0;
+}
+
+static int check_ram(const struct vm_config *c, struct err *e)
+{
+	struct sysinfo host;
+	uint64_t total;
+
+	if (c->ram_bytes < CONFIG_MIN_RAM)
+		return err_set(e, -EINVAL, "--mem: %" PRIu64 " MiB: the least is %" PRIu64 " MiB",
+			       c->ram_bytes / MIB, CONFIG_MIN_RAM / MIB);
+	if (c->ram_bytes % MIB)
+		return err_set(e, -EINVAL, "--mem: must be whole MiB");
+	if (sysinfo(&host) < 0)
+		return err_errno(e, "sysinfo");
+	total = (uint64_t)host.totalram * host.mem_unit;
+	if (c->ram_bytes > total)
+		return err_set(e, -EINVAL, "--mem: %" PRIu64 " MiB: this host has %" PRIu64 " MiB",
+			       c->ram_bytes / MIB, total / MIB);
+	return 0;
+}
+
+static int check_cpus(const struct vm_config *c, struct err *e)
+{
+	uint64_t n;
+
+	/* Each factor is at most MAX_CPUS, so only the product can be too large. */
+	if (!checked_mul_u64((uint64_t)c->cpus.sockets * c->cpus.cores, c->cpus.threads, &n) ||
+	    n > MAX_CPUS)
+		return err_set(e, -ERANGE, "--cpus: more than %u CPUs", MAX_CPUS);
+	return 0;
+}
+
+int config_check(const struct vm_config *c, struct err *e)
+{
+	if (!c->kernel)
+		return err_set(e, -EINVAL, "--kernel FILE is needed: a bzImage or a vmlinux, such as "
+					   "/boot/vmlinuz-$(uname -r)");
+	if (c->cmdline && c->append)
+		return err_set(e, -EINVAL, "--cmdline replaces what --append adds to: give one of them");
+	if (c->expect && (!*c->expect || strlen(c->expect) > MATCH_MAX))
+		return err_set(e, -EINVAL, "--expect: the text must have 1 to %u bytes", MATCH_MAX);
+	if (check_ram(c, e) < 0)
+		return e->code;
+	return check_cpus(c, e);
+}
+
+/*
+ * Linux hands words that it does not know to init as environment: the guest's programs learn what
+ * terminal they talk to, and scripts (TERM=dumb) that they talk to none.
+ */
+static void terminal_words(const struct vm_config *c, char *buf, size_t size)
+{
+	bool terminal = c->serial.kind == CHARDEV_STDIO && isatty(STDIN_FILENO);
+	const char *term = getenv("TERM");
+	struct winsize ws;
+	size_t n;
+
+	if (!terminal || !term || !*term || strlen(term) > TERM_MAX ||
+	    strspn(term, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-+._") !=
+		    strlen(term))
+		term = terminal ? "vt100" : "dumb";
+	snprintf(buf, size, " TERM=%s", term);
+	n = strlen(buf);
+	if (terminal && ioctl(STDIN_FILENO, TIOCGWINSZ, &ws) == 0 && ws.ws_row && ws.ws_col)
+		snprintf(buf + n, size - n, " LINES=%u COLUMNS=%u", ws.ws_row, ws.ws_col);
+}
+
+int config_cmdline(const struct vm_config *c, size_t max, char **out, struct err *e)
+{
+	char words[96] = "";
+	int n;
+
+	if (!c->cmdline)
+		terminal_words(c, words, sizeof(words));
+	n = asprintf(out, "%s%s%s%s", c->cmdline ? c->cmdline : arch_default_cmdline(), words,
+		     c->append ? " " : "", c->append ? c->append : "");
+	if (n < 0)
+		return err_set(e, -ENOMEM, "command line: out of memory");
+	if ((size_t)n <= max)
+		return 0;
+	free(*out);
+	*out = NULL;
+	return err_set(e, -E2BIG, "the kernel command line has %d bytes, this kernel takes %zu: shorten %s", n,
+		       max, c->cmdline ? "--cmdline" : "--append");
+}

@@ -1,0 +1,209 @@
+/*
+ * lifecycle.c - running, pausing, resetting and ending a machine.
+ *
+ * Life of a VM: machine_run() is where the main thread spends it. Whatever can end a VM (the guest, a
+ * signal, the time limit, the user) arrives here as a callback of the loop, and the first one decides.
+ */
+#include "machine.h"
+#include <errno.h>
+#include <signal.h>
+#include <vmm/base/util.h>
+#include <vmm/dev/acpi_pm.h>
+#include <vmm/host/chardev.h>
+
+static void ask_all(struct machine *m, enum vcpu_state want)
+{
+	for (unsigned int i = 0; i < m->n_vcpus; i++)
+		vcpu_ask(&m->vcpus[i], want);
+}
+
+/* All are asked before any is waited for: one that spins on another's lock must not hold that one up. */
+static void park_all(struct machine *m)
+{
+	ask_all(m, VCPU_PARKED);
+	for (unsigned int i = 0; i < m->n_vcpus; i++)
+		vcpu_wait(&m->vcpus[i]);
+}
+
+static void stop_all(struct machine *m)
+{
+	ask_all(m, VCPU_STOPPED);
+	for (unsigned int i = 0; i < m->n_vcpus; i++)
+		vcpu_join(&m->vcpus[i]);
+}
+
+static int start_all(struct machine *m, struct err *e)
+{
+	for (unsigned int i = 0; i < m->n_vcpus; i++) {
+		if (vcpu_start(&m->vcpus[i], m, i, e) < 0)
+			return e->code;
+	}
+	ask_all(m, VCPU_RUNNING);
+	return 0;
+}
+
+void machine_end(struct machine *m, enum vm_end end, unsigned int value)
+{
+	if (m->result.end != END_NONE)
+		return;
+	m->result.end = end;
+	m->result.value = value;
+	evloop_stop(m->loop);
+}
+
+/* A power cycle: everything that the guest could have changed is made anew. */
+static void reset(struct machine *m)
+{
+	struct err e;
+
+	stop_all(m);
+	machine_power_off(m);
+	gmem_clear(m->mem);
+	evloop_unpost(m->loop, &m->event_task);
+	m->has_event = m->crashed = m->paused = false;
+	for (unsigned int i = 0; i < m->n_devices; i++) {
+		if (m->devices[i]->ops->reset)
+			m->devices[i]->ops->reset(m->devices[i]);
+	}
+	if (machine_power_on(m, &e) < 0 || start_all(m, &e) < 0) {
+		log_error("reset: %s", e.text);
+		machine_end(m, END_HOST, 0);
+	}
+}
+
+/* What the guest has asked for ---------------------------------------------------------------------- */
+
+void machine_on_event(void *arg, enum guest_event ev, unsigned int value)
+{
+	struct machine *m = arg;
+
+	pthread_mutex_lock(&m->event_lock);
+	if (!m->has_event) {
+		m->event = ev;
+		m->event_value = value;
+		__atomic_store_n(&m->has_event, true, __ATOMIC_RELEASE);
+	}
+	pthread_mutex_unlock(&m->event_lock);
+	evloop_post(m->loop, &m->event_task);
+}
+
+void machine_on_crash(struct machine *m)
+{
+	pthread_mutex_lock(&m->event_lock);
+	m->crashed = true;
+	pthread_mutex_unlock(&m->event_lock);
+	evloop_post(m->loop, &m->event_task);
+}
+
+/* A kernel that has just said that it panicks and resets has not rebooted. */
+static void guest_wants_reset(struct machine *m)
+{
+	if (m->watch.panicking)
+		machine_end(m, END_PANIC, 0);
+	else if (m->cfg->exit_on_reboot)
+		machine_end(m, END_REBOOT, 0);
+	else
+		reset(m);
+}
+
+static void on_event(void *arg)
+{
+	struct machine *m = arg;
+	enum guest_event ev;
+	unsigned int value;
+	bool has, crashed;
+
+	pthread_mutex_lock(&m->event_lock);
+	has = m->has_event;
+	ev = m->event;
+	value = m->event_value;
+	crashed = m->crashed;
+	pthread_mutex_unlock(&m->event_lock);
+	if (crashed) {
+		machine_end(m, m->watch.panicking ? END_PANIC : END_CRASH, 0);
+		return;
+	}
+	if (!has || m->result.end != END_NONE)
+		return;
+	switch (ev) {
+	case GUEST_POWEROFF:
+		machine_end(m, END_POWEROFF, 0);
+		break;
+	case GUEST_RESET:
+		guest_wants_reset(m);
+		break;
+	case GUEST_STATUS:
+		machine_end(m, END_STATUS, value);
+		break;
+	case GUEST_PANICKED:
+		machine_end(m, END_PANIC, 0);
+		break;
+	}
+}
+
+/* What the user and the host want ------------------------------------------------------------------- */
+
+static void toggle_pause(struct machine *m)
+{
+	m->paused = !m->paused;
+	if (m->paused)
+		park_all(m);
+	else
+		ask_all(m, VCPU_RUNNING);
+	log_warn("%s", m->paused ? "paused; Ctrl-A s again to go on" : "running");
+}
+
+void machine_on_command(void *arg, char key)
+{
+	struct machine *m = arg;
+
+	if (key == 'x')
+		machine_end(m, END_USER, 0);
+	else if (key == 'p')
+		acpi_pm_press_power_button(m->acpi_pm);
+	else if (key == 's')
+		toggle_pause(m);
+}
+
+static void on_signal(void *arg, int signo)
+{
+	struct machine *m = arg;
+
+	if (signo == SIGPWR)
+		acpi_pm_press_power_button(m->acpi_pm);
+	else
+		machine_end(m, END_SIGNAL, (unsigned int)signo);
+}
+
+static void on_timeout(void *arg)
+{
+	machine_end(arg, END_TIMEOUT, 0);
+}
+
+int machine_run(struct machine *m, struct vm_result *result, struct err *e)
+{
+	const struct vm_config *cfg = m->cfg;
+	int rc;
+
+	m->event_task = (struct ev_task){ .fn = on_event, .arg = m };
+	m->timeout = (struct ev_timer){ .fn = on_timeout, .arg = m };
+	signals_kick_init();
+	if (signals_watch(&m->signals, m->loop, on_signal, m, e) < 0)
+		return e->code;
+	if (cfg->timeout_ns)
+		evloop_timer_set(m->loop, &m->timeout, cfg->start_ns + cfg->timeout_ns);
+	chardev_start(m->console);
+	rc = start_all(m, e);
+	if (rc == 0)
+		evloop_run(m->loop);
+	stop_all(m);
+	evloop_timer_cancel(&m->timeout);
+	evloop_timer_cancel(&m->watch.settled);
+	/* From here on a signal ends us at once, however slow the reader of our output is. */
+	signals_unwatch(&m->signals);
+	chardev_drain(m->console, cfg->timeout_ns ? evloop_now_ns() + 2 * NS_PER_S : 0);
+	evloop_unpost(m->loop, &m->event_task);
+	m->result.expected = m->watch.expected;
+	*result = m->result;
+	return rc;
+}

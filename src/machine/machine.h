@@ -1,0 +1,100 @@
+/*
+ * machine.h - private to src/machine: what a VM consists of.
+ */
+#ifndef VMM_SRC_MACHINE_MACHINE_H
+#define VMM_SRC_MACHINE_MACHINE_H
+#include <pthread.h>
+#include <vmm/arch/arch.h>
+#include <vmm/base/log.h>
+#include <vmm/base/match.h>
+#include <vmm/boot/image.h>
+#include <vmm/bus/bus.h>
+#include <vmm/dev/device.h>
+#include <vmm/host/evloop.h>
+#include <vmm/host/signals.h>
+#include <vmm/kvm/kvm_vm.h>
+#include <vmm/machine/machine.h>
+#include <vmm/machine/vcpu.h>
+#include <vmm/mem/gmem.h>
+
+#define MACHINE_MAX_DEVICES 32
+
+struct trace;
+
+/* What the console's output says about the guest: see watch.c. Loop thread. */
+struct watch {
+	struct match expect, panic, panic_end, restarting, powering_down;
+	bool has_expect, expected;
+	bool panicking; /* a panic message has come, and no orderly end after it */
+	bool settling; /* its last line has come: quiet from now on means that it is true */
+	struct ev_timer settled;
+};
+
+struct machine {
+	const struct vm_config *cfg;
+
+	/* The board: made once, kept over resets. */
+	struct evloop *loop;
+	struct kvm_sys sys;
+	struct kernel *kernel;
+	struct image initrd;
+	char *cmdline;
+	struct arch_boot boot;
+	struct gmem *mem;
+	struct bus *pio, *mmio;
+	struct chardev *console;
+	struct device *devices[MACHINE_MAX_DEVICES];
+	unsigned int n_devices;
+	struct device *acpi_pm; /* one of devices: the power button is on it */
+	struct trace *trace; /* NULL: off */
+
+	/* The kernel's half: thrown away and made anew at a reset. */
+	struct kvm_vm vm;
+	struct vcpu *vcpus;
+	unsigned int n_vcpus;
+	bool paused; /* by the user */
+
+	/* Loop thread */
+	struct signals signals;
+	struct ev_timer timeout;
+	struct watch watch;
+	struct vm_result result;
+
+	pthread_mutex_t event_lock; /* guards what follows; taken with a device's lock held */
+	bool has_event; /* also read without the lock, atomically */
+	enum guest_event event; /* the first since power-on; later ones are of a guest that is ending */
+	unsigned int event_value;
+	bool crashed; /* a vCPU has stopped by itself */
+	struct ev_task event_task;
+};
+
+/* catalog.c: every device, in the order of the table. */
+int catalog_create(struct machine *m, struct err *e);
+
+/* build.c */
+int machine_power_on(struct machine *m, struct err *e);
+void machine_power_off(struct machine *m);
+
+/* exits.c. rc: what kvm_vcpu_run() returned. vCPU thread. */
+enum vcpu_next vcpu_handle_exit(struct vcpu *v, int rc);
+
+/* lifecycle.c. The callbacks that parts of the machine are given. */
+void machine_on_event(void *arg, enum guest_event ev, unsigned int value); /* any thread */
+void machine_on_crash(struct machine *m); /* vCPU thread */
+void machine_on_command(void *arg, char key);
+void machine_end(struct machine *m, enum vm_end end, unsigned int value); /* loop; the first one counts */
+static inline bool machine_has_event(struct machine *m)
+{
+	return __atomic_load_n(&m->has_event, __ATOMIC_ACQUIRE);
+}
+
+/* watch.c */
+void watch_init(struct machine *m);
+void watch_output(void *arg, const uint8_t *data, size_t len);
+
+/* trace.c */
+int trace_open(struct trace **out, const char *path, uint64_t start_ns, struct err *e);
+void trace_close(struct trace *t); /* NULL is fine */
+void trace_exit(struct trace *t, const struct vcpu *v); /* vCPU thread */
+
+#endif

@@ -1,0 +1,28 @@
+/*
+ * fake_chardev.h - a double of host/chardev.c without any file behind it: the test is the host.
+ *
+ * Keeps the contract of vmm/host/chardev.h towards the device. The calls below stand for the loop
+ * thread: each from one thread at a time.
+ */
+#ifndef TESTS_FAKE_CHARDEV_H
+#define TESTS_FAKE_CHARDEV_H
+#include <stddef.h>
+#include <stdint.h>
+#include <vmm/host/chardev.h>
+
+#define FAKE_CHARDEV_BYTES 65536
+
+/* room: how many bytes of output are taken before it says "full". */
+struct chardev *fake_chardev_create(size_t room);
+void fake_chardev_destroy(struct chardev *c);
+
+/* The host types: `len` more bytes of input; then the device is told. */
+void fake_chardev_type(struct chardev *c, const void *data, size_t len);
+size_t fake_chardev_untaken(struct chardev *c); /* typed, and not yet fetched by the device */
+
+/* The host reads: takes all output and makes room; then the device is told, if it was refused. */
+size_t fake_chardev_take(struct chardev *c, void *data, size_t max);
+
+bool fake_chardev_is_listened_to(struct chardev *c);
+
+#endif

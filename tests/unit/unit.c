@@ -1,0 +1,45 @@
+/*
+ * unit.c - runs one Check suite and reports each test by name, for people and for tests/run.
+ */
+#include "unit.h"
+#include <stdio.h>
+
+/* Sanitizers and slow machines take longer than Check's own limit of 4 s allows for. */
+#define PATIENCE 4
+
+void unit_add(Suite *s, const char *name, const TTest *fn, int n, int seconds)
+{
+	TCase *tc = tcase_create(name);
+
+	tcase_set_timeout(tc, seconds * PATIENCE);
+	tcase_add_loop_test(tc, fn, 0, n);
+	suite_add_tcase(s, tc);
+}
+
+static void report(const char *name, TestResult *r)
+{
+	if (tr_rtype(r) == CK_PASS)
+		printf("ok %s: %s\n", name, tr_tcname(r));
+	else
+		printf("FAIL %s: %s: %s:%d: %s\n", name, tr_tcname(r), tr_lfile(r), tr_lno(r),
+		       tr_msg(r));
+}
+
+int unit_run(Suite *s, const char *name)
+{
+	SRunner *sr = srunner_create(s);
+	TestResult **results;
+	int n, failed;
+
+	srunner_run_all(sr, CK_SILENT);
+	n = srunner_ntests_run(sr);
+	failed = srunner_ntests_failed(sr);
+	results = srunner_results(sr);
+	for (int i = 0; i < n; i++)
+		report(name, results[i]);
+	free(results);
+	srunner_free(sr);
+	if (n == 0)
+		printf("FAIL %s: no test ran\n", name);
+	return failed > 0 || n == 0;
+}
