@@ -5,6 +5,9 @@
 
 PREFIX ?= /usr/local
 DESTDIR ?=
+V ?= 0
+Q := $(if $(filter 0,$(V)),@)
+say = $(if $(filter 0,$(V)),@printf '  %-5s %s\n' $(1) $(2))
 CC := gcc
 BUILD ?= build
 VARIANT ?= release
@@ -43,32 +46,36 @@ LIB_OBJ := $(filter-out $(O)/src/cli/main.c.o,$(OBJ))
 all: $(BUILD)/vmm
 
 $(O)/vmm: $(OBJ)
-	$(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS)
+	$(call say,LD,$@)
+	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS)
 
 ifeq ($(VARIANT),release)
 $(BUILD)/vmm: $(O)/vmm
-	ln -f $< $@
+	$(Q)ln -f $< $@
 else
 $(BUILD)/vmm: $(O)/vmm
 endif
 
 $(O)/src/%.c.o: src/%.c
 	@mkdir -p $(@D)
-	$(CC) $(CPPFLAGS) $(CFLAGS) -c -o $@ $<
+	$(call say,CC,$@)
+	$(Q)$(CC) $(CPPFLAGS) $(CFLAGS) -c -o $@ $<
 
 $(O)/src/%.S.o: src/%.S $(O)/dsdt.aml
 	@mkdir -p $(@D)
-	$(CC) $(CPPFLAGS) -Wa,-I$(O) -g -c -o $@ $<
+	$(call say,AS,$@)
+	$(Q)$(CC) $(CPPFLAGS) -Wa,-I$(O) -g -c -o $@ $<
 
 $(O)/src/cli/version.c.o: CPPFLAGS += -DVMM_VERSION='"$(VERSION)"'
 
 # The guest's view of the hardware, compiled by ACPICA's own compiler.
 $(O)/dsdt.aml: firmware/dsdt.asl
 	@mkdir -p $(@D)
-	iasl -we -p $(O)/dsdt $< >$(O)/iasl.log 2>&1 || { cat $(O)/iasl.log; exit 1; }
+	$(call say,IASL,$@)
+	$(Q)iasl -we -p $(O)/dsdt $< >$(O)/iasl.log 2>&1 || { cat $(O)/iasl.log; exit 1; }
 
 $(O)/libvmm.a: $(LIB_OBJ)
-	rm -f $@ && ar rcs $@ $^
+	$(Q)rm -f $@ && ar rcs $@ $^
 
 # Unit tests: each file a program of its own ------------------------------------------------------
 
@@ -87,18 +94,58 @@ unit: $(UNIT)
 
 $(O)/tests/%.o: tests/%.c
 	@mkdir -p $(@D)
-	$(CC) $(CPPFLAGS) $(CFLAGS) -Itests/unit -Itests/fake -c -o $@ $<
+	$(call say,CC,$@)
+	$(Q)$(CC) $(CPPFLAGS) $(CFLAGS) -Itests/unit -Itests/fake -c -o $@ $<
 
 .SECONDEXPANSION:
 $(O)/unit/%: $(O)/tests/unit/%.o $(O)/tests/unit/unit.o \
 		$$(addprefix $(O)/tests/fake/,$$(addsuffix .o,$$(FAKES_$$*))) $(O)/libvmm.a
 	@mkdir -p $(@D)
-	$(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS) $$(pkg-config --libs check)
+	$(call say,LD,$@)
+	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS) $$(pkg-config --libs check)
 
 .PRECIOUS: $(O)/tests/%.o
 
+-include tests/tests.mk
+
+# What people type --------------------------------------------------------------------------------
+
+.PHONY: run
+run: setup ## boot Debian's kernel to a shell on the terminal; installs and fetches what is missing
+	@$(MAKE) --no-print-directory all
+	@tools/guest-assets vmlinuz-6.1-cloud initrd.cpio.gz
+	@tools/boot-shell
+
+.PHONY: test
+test: setup ## build with gcc and clang, lint, unit tests, tiny guests, real kernels (at most 20 minutes)
+	@tests/run
+
+.PHONY: lint
+lint: ## clang-format, clang-tidy, layers, sizes, shell scripts
+	@tools/lint
+
+.PHONY: setup
+setup: ## install the packages of tools/packages.txt that are missing
+	@tools/setup
+
+.PHONY: tour
+tour: ## print the file headers in reading order: from main to the guest and back
+	@tools/tour
+
+.PHONY: install
+install: all ## install program and man page below PREFIX (/usr/local), with DESTDIR in front
+	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/share/man/man1
+	install -m 755 $(BUILD)/vmm $(DESTDIR)$(PREFIX)/bin/vmm
+	install -m 644 src/cli/vmm.1 $(DESTDIR)$(PREFIX)/share/man/man1/vmm.1
+
 .PHONY: clean
-clean:
+clean: ## remove build/
 	rm -rf $(BUILD)
+
+.PHONY: help
+help: ## this list
+	@echo "make           build $(BUILD)/vmm (V=1 shows the commands)"
+	@sed -n 's/^\([a-z-]*\):[^#]*## \(.*\)/make \1|\2/p' Makefile | \
+		while IFS='|' read -r t h; do printf '%-14s %s\n' "$$t" "$$h"; done
 
 -include $(shell find $(O) -name '*.d' 2>/dev/null)

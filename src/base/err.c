@@ -1,7 +1,8 @@
 /*
  * err.c - one failure, told to a human: a code and the chain of what we were doing.
  *
- * Life of a VM: from the first option to the last byte flushed; any thread, each with its own struct.
+ * Life of a VM: from the first option to the last byte flushed; any thread, each with its own
+ * struct.
  */
 #include <errno.h>
 #include <stdarg.h>

@@ -1,8 +1,8 @@
 /*
  * match.c - finds a text in a stream that comes in pieces.
  *
- * Life of a VM: on the loop thread, for each byte of console output. Source: Knuth, Morris and Pratt,
- * "Fast Pattern Matching in Strings", SIAM J. Comput. 6 (1977).
+ * Life of a VM: on the loop thread, for each byte of console output. Source: Knuth, Morris and
+ * Pratt, "Fast Pattern Matching in Strings", SIAM J. Comput. 6 (1977).
  */
 #include <string.h>
 #include <vmm/base/bug.h>

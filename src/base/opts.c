@@ -38,13 +38,14 @@ static unsigned int distance(const char *a, const char *b)
 
 const char *opts_nearest(const char *name, const char *const *names)
 {
-	unsigned int best = 3; /* further away than two changes, or half the name, is another word */
+	unsigned int best =
+		3; /* further away than two changes, or half the name, is another word */
 	const char *found = NULL;
 
 	for (; *names; names++) {
 		unsigned int d = distance(name, *names);
 
-		if (d < best && 2 * d <= strlen(*names)) {
+		if (d < best && 2ul * d <= strlen(*names)) {
 			best = d;
 			found = *names;
 		}
@@ -66,7 +67,8 @@ static int unknown(const struct opt *table, const char *name, struct err *e)
 	return err_set(e, -EINVAL, "unknown option --%s; 'vmm help' lists the options", name);
 }
 
-/* Splits "--name=value". name has room for what any option is called; too long a name is unknown. */
+/* Splits "--name=value". name has room for what any option is called; too long a name is unknown.
+ */
 static const char *split(const char *arg, char *name, size_t size)
 {
 	const char *eq = strchr(arg, '=');
@@ -83,7 +85,8 @@ static int take(const struct opt *o, const char *value, void *target, struct err
 	if (!o->value && value)
 		return err_set(e, -EINVAL, "--%s takes no value", o->name);
 	if (o->value && !value)
-		return err_set(e, -EINVAL, "--%s needs a value: --%s %s", o->name, o->name, o->value);
+		return err_set(e, -EINVAL, "--%s needs a value: --%s %s", o->name, o->name,
+			       o->value);
 	if (o->set(target, value, e) < 0)
 		return err_wrap(e, "--%s%s%s", o->name, value ? " " : "", value ? value : "");
 	return 0;
@@ -97,7 +100,8 @@ int opts_parse(const struct opt *table, int argc, char *const *argv, void *targe
 		const struct opt *o;
 
 		if (strncmp(argv[i], "--", 2) != 0)
-			return err_set(e, -EINVAL, "%s: not an option; options start with --", argv[i]);
+			return err_set(e, -EINVAL, "%s: not an option; options start with --",
+				       argv[i]);
 		value = split(argv[i] + 2, name, sizeof(name));
 		for (o = table; o->name && strcmp(o->name, name) != 0; o++)
 			;
@@ -114,7 +118,8 @@ int opts_parse(const struct opt *table, int argc, char *const *argv, void *targe
 void opts_help(const struct opt *table, FILE *out)
 {
 	for (const struct opt *o = table; o->name; o++) {
-		fprintf(out, "  --%s%s%s\n", o->name, o->value ? " " : "", o->value ? o->value : "");
+		fprintf(out, "  --%s%s%s\n", o->name, o->value ? " " : "",
+			o->value ? o->value : "");
 		for (const char *p = o->help; *p;) {
 			size_t len = strcspn(p, "\n");
 
@@ -160,7 +165,7 @@ int opts_parse_size(const char *s, uint64_t *bytes, struct err *e)
 int opts_parse_duration(const char *s, uint64_t *ns, struct err *e)
 {
 	static const struct unit units[] = {
-		{ "", NS_PER_S },	{ "ms", NS_PER_MS },	{ "s", NS_PER_S },
+		{ "", NS_PER_S },       { "ms", NS_PER_MS },      { "s", NS_PER_S },
 		{ "m", 60 * NS_PER_S }, { "h", 3600 * NS_PER_S }, { 0 },
 	};
 

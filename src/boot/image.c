@@ -12,7 +12,6 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
-#include <vmm/base/bytes.h>
 #include <vmm/base/checked.h>
 #include <vmm/base/util.h>
 #include <vmm/boot/image.h>
@@ -150,15 +149,6 @@ int image_load(const struct image *img, uint64_t off, uint64_t len, struct gmem 
 	return 0;
 }
 
-/* As many of the first bytes as there are. Negative: errno of a failed read. */
-static ssize_t read_start(const struct image *img, void *dst, size_t len)
-{
-	struct err e;
-
-	len = min_size(len, img->size);
-	return image_read(img, 0, dst, len, &e) < 0 ? e.code : (ssize_t)len;
-}
-
 int image_probe(const struct image *img, enum image_kind *kind, struct err *e)
 {
 	uint8_t b[HDRS_AT + 4];
@@ -216,7 +206,7 @@ static const struct {
 static bool is_text(const uint8_t *b, size_t len)
 {
 	for (size_t i = 0; i < len; i++) {
-		if (b[i] == 0x7f || (b[i] < 0x20 && !strchr("\t\n\v\f\r\033", b[i])) || b[i] == 0)
+		if (b[i] == 0x7f || (b[i] < 0x20 && !memchr("\t\n\v\f\r\033", b[i], 6)))
 			return false;
 	}
 	return true;
@@ -230,10 +220,10 @@ static bool is_zero(const uint8_t *b, size_t len)
 const char *image_describe(const struct image *img)
 {
 	uint8_t b[0x8006]; /* the last byte that a row of known[] looks at */
-	ssize_t got = read_start(img, b, sizeof(b));
-	size_t len = (size_t)got;
+	size_t len = min_size(sizeof(b), img->size);
+	struct err e;
 
-	if (got < 0)
+	if (image_read(img, 0, b, len, &e) < 0)
 		return "a file that cannot be read";
 	if (len == 0)
 		return "an empty file";

@@ -1,11 +1,13 @@
 /*
- * main.c - the front door: a table of subcommands, and the one place where errors become words and an
- * exit status.
+ * main.c - the front door: a table of subcommands, and the one place where errors become words and
+ * an exit status.
  *
  * Life of a VM: the first and the last lines that run. `vmm run` goes on in cmd_run.c.
  */
 #include "cli.h"
+#include <fcntl.h>
 #include <string.h>
+#include <unistd.h>
 #include <vmm/base/log.h>
 #include <vmm/base/util.h>
 #include <vmm/host/signals.h>
@@ -41,6 +43,18 @@ static int unknown(const char *name)
 	return EXIT_VMM;
 }
 
+/* Whoever starts us with stdin, stdout or stderr closed must not get a disk image in its place. */
+static void open_stdio(void)
+{
+	int fd;
+
+	do {
+		fd = open("/dev/null", O_RDWR);
+	} while (fd >= 0 && fd <= STDERR_FILENO);
+	if (fd >= 0)
+		close(fd);
+}
+
 int main(int argc, char **argv)
 {
 	const char *name = argc > 1 ? argv[1] : "help";
@@ -48,6 +62,7 @@ int main(int argc, char **argv)
 	struct err e;
 	int rc;
 
+	open_stdio();
 	signals_init();
 	if (strcmp(name, "--help") == 0 || strcmp(name, "-h") == 0)
 		name = "help";

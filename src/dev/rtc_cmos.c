@@ -154,11 +154,11 @@ static void reg_b_write(struct rtc *r, uint8_t val)
 {
 	uint8_t old = r->bytes[REG_B];
 
+	/* The formats count from this write on, also for the time that SET begins or ends with. */
+	r->bytes[REG_B] = val;
 	if (!(old & B_SET) && val & B_SET)
 		registers_from_clock(r); /* they stand still from now on */
-	/* The formats count from this write on, also for the time that SET ends with. */
-	r->bytes[REG_B] = val;
-	if (old & B_SET && !(val & B_SET))
+	else if (old & B_SET && !(val & B_SET))
 		clock_from_registers(r);
 }
 

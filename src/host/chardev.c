@@ -2,13 +2,14 @@
  * chardev.c - the console's bytes between a device and the host.
  *
  * Life of a VM: opened while the machine is built; from chardev_start() on, output flows from any
- * thread through the ring to the loop, which writes it in batches; input flows from the loop through a
- * small buffer to the device. Drained and closed after the last vCPU has stopped.
+ * thread through the ring to the loop, which writes it in batches; input flows from the loop
+ * through a small buffer to the device. Drained and closed after the last vCPU has stopped.
  *
  * Flow control is the point of this file. Towards a reader that is attached nothing is ever lost: a
- * full ring says "no" to the device. While nobody is attached, the newest CHARDEV_OUT_BYTES wait. Input is
- * read from the host only as fast as the device takes it.
+ * full ring says "no" to the device. While nobody is attached, the newest CHARDEV_OUT_BYTES wait.
+ * Input is read from the host only as fast as the device takes it.
  */
+#include "chardev_open.h"
 #include <errno.h>
 #include <poll.h>
 #include <pthread.h>
@@ -17,7 +18,6 @@
 #include <sys/epoll.h>
 #include <sys/socket.h>
 #include <unistd.h>
-#include "chardev_open.h"
 #include <vmm/base/log.h>
 #include <vmm/base/util.h>
 #include <vmm/host/chardev.h>
@@ -55,7 +55,8 @@ struct chardev {
 	uint8_t in[CHARDEV_IN_BYTES];
 };
 
-/* The device side ------------------------------------------------------------------------------- */
+/* The device side -------------------------------------------------------------------------------
+ */
 
 void chardev_listen(struct chardev *c, const struct chardev_events *ev, void *arg)
 {
@@ -117,7 +118,8 @@ size_t chardev_get(struct chardev *c, uint8_t *buf, size_t max)
 	return n;
 }
 
-/* Output ---------------------------------------------------------------------------------------- */
+/* Output ----------------------------------------------------------------------------------------
+ */
 
 static size_t out_copy(struct chardev *c, uint64_t from, uint64_t to, uint8_t *buf)
 {
@@ -168,7 +170,8 @@ static void client_gone(struct chardev *c)
 	client_wait(c);
 }
 
-/* A client that left is waited for again. Any other reader is gone for good, or its disk is full. */
+/* A client that left is waited for again. Any other reader is gone for good, or its disk is full.
+ */
 static void out_broken(struct chardev *c)
 {
 	if (c->spec.kind == CHARDEV_PTY || c->spec.kind == CHARDEV_UNIX) {
@@ -218,7 +221,8 @@ static bool out_move(struct chardev *c)
 	return true;
 }
 
-/* Half the ring must be free before a device that was refused hears of it: no ping-pong per byte. */
+/* Half the ring must be free before a device that was refused hears of it: no ping-pong per byte.
+ */
 static void out_tell_room(struct chardev *c)
 {
 	bool tell;
@@ -242,7 +246,8 @@ static void out_flush(void *arg)
 	out_tell_room(c);
 }
 
-/* Input ----------------------------------------------------------------------------------------- */
+/* Input -----------------------------------------------------------------------------------------
+ */
 
 static const char help[] = "\r\nCtrl-A x  end the VM\r\n"
 			   "Ctrl-A p  press the power button\r\n"
@@ -351,7 +356,8 @@ static void in_resume(void *arg)
 		evloop_post(c->loop, &c->in_task);
 }
 
-/* Clients of a pty or a unix socket --------------------------------------------------------------- */
+/* Clients of a pty or a unix socket ---------------------------------------------------------------
+ */
 
 static void client_come(struct chardev *c)
 {
@@ -391,14 +397,16 @@ static void pty_poll(void *arg)
 static void client_wait(struct chardev *c)
 {
 	if (c->spec.kind == CHARDEV_UNIX) {
-		if (evloop_add(c->loop, &c->listen_ev, c->fds.listen_fd, EPOLLIN, on_connect, c) < 0)
+		if (evloop_add(c->loop, &c->listen_ev, c->fds.listen_fd, EPOLLIN, on_connect, c) <
+		    0)
 			log_warn("console socket: no further clients: %s", strerror(errno));
 	} else {
 		evloop_timer_set(c->loop, &c->attach_timer, evloop_now_ns() + PTY_POLL_NS);
 	}
 }
 
-/* Life ------------------------------------------------------------------------------------------ */
+/* Life ------------------------------------------------------------------------------------------
+ */
 
 int chardev_create(struct chardev **out, struct evloop *l, const struct chardev_spec *spec,
 		   const struct chardev_watch *watch, struct err *e)

@@ -1,11 +1,13 @@
 /*
  * chardev_open.c - opening the host's end of a console, without side effects on anybody else.
  *
- * Life of a VM: while the machine is built, on the main thread; the read and write calls on the loop.
+ * Life of a VM: while the machine is built, on the main thread; the read and write calls on the
+ * loop.
  *
- * Standard input and output are shared with the shell and with other programs: O_NONBLOCK on them would
- * change theirs too. Pipes and terminals are therefore opened a second time through /proc.
+ * Standard input and output are shared with the shell and with other programs: O_NONBLOCK on them
+ * would change theirs too. Pipes and terminals are therefore opened a second time through /proc.
  */
+#include "chardev_open.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
@@ -17,7 +19,6 @@
 #include <sys/un.h>
 #include <termios.h>
 #include <unistd.h>
-#include "chardev_open.h"
 #include <vmm/base/log.h>
 #include <vmm/base/util.h>
 #include <vmm/host/emergency.h>
@@ -85,7 +86,8 @@ static int open_pty(struct chardev_fds *f, struct err *e)
 
 static int open_file(struct chardev_fds *f, const char *path, struct err *e)
 {
-	f->out.fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NONBLOCK | O_NOCTTY, 0666);
+	f->out.fd =
+		open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NONBLOCK | O_NOCTTY, 0666);
 	f->out.ours = true;
 	return f->out.fd < 0 ? err_errno(e, "--serial file=%s", path) : 0;
 }
@@ -112,7 +114,7 @@ static int open_unix(struct chardev_fds *f, const char *path, struct err *e)
 	if (strlen(path) >= sizeof(a.sun_path))
 		return err_set(e, -ENAMETOOLONG, "--serial unix=%s: longer than %zu bytes", path,
 			       sizeof(a.sun_path) - 1);
-	strcpy(a.sun_path, path);
+	memcpy(a.sun_path, path, strlen(path) + 1);
 	if (is_stale_socket(&a))
 		unlink(path);
 	f->listen_fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);

@@ -1,9 +1,9 @@
 /*
  * evloop.c - epoll, a list of timers, and a mailbox.
  *
- * Life of a VM: the main thread sits in evloop_run() from the moment the vCPUs start until the VM ends.
- * Everything the VMM does for the outside world happens in a callback of this loop; vCPU threads reach
- * it by evloop_post() alone.
+ * Life of a VM: the main thread sits in evloop_run() from the moment the vCPUs start until the VM
+ * ends. Everything the VMM does for the outside world happens in a callback of this loop; vCPU
+ * threads reach it by evloop_post() alone.
  */
 #include <errno.h>
 #include <limits.h>
@@ -87,8 +87,7 @@ int evloop_create(struct evloop **out, struct err *e)
 	l->wakeup.fd = -1;
 	l->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
 	fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-	if (l->epoll_fd < 0 || fd < 0 ||
-	    evloop_add(l, &l->wakeup, fd, EPOLLIN, run_tasks, l) < 0) {
+	if (l->epoll_fd < 0 || fd < 0 || evloop_add(l, &l->wakeup, fd, EPOLLIN, run_tasks, l) < 0) {
 		err_errno(e, "event loop");
 		if (fd >= 0)
 			close(fd);

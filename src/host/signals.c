@@ -1,8 +1,8 @@
 /*
  * signals.c - how Ctrl-C, kill and crashes end the VMM.
  *
- * Life of a VM: handlers from the first line of main; a signalfd on the loop while the VM runs, so that
- * the end is an event like any other; handlers again while the last output drains.
+ * Life of a VM: handlers from the first line of main; a signalfd on the loop while the VM runs, so
+ * that the end is an event like any other; handlers again while the last output drains.
  */
 #include <errno.h>
 #include <pthread.h>
@@ -28,7 +28,8 @@ static void on_ending(int signo)
 static void on_crash(int signo)
 {
 	emergency_undo();
-	raise(signo); /* SA_RESETHAND: the default action, with a core dump where the user has them */
+	raise(signo); /* SA_RESETHAND: the default action, with a core dump where the user has them
+		       */
 }
 
 static void on_kick(int signo)
@@ -48,6 +49,7 @@ void signals_init(void)
 	struct sigaction old;
 
 	install(SIGPIPE, SIG_IGN, 0);
+	install(SIGXFSZ, SIG_IGN, 0);
 	for (unsigned int i = 0; i < ARRAY_SIZE(ending); i++) {
 		sigaction(ending[i], NULL, &old);
 		if (old.sa_handler != SIG_IGN) /* nohup and its like */
@@ -112,6 +114,6 @@ int signals_kick_init(void)
 {
 	int signo = SIGRTMIN;
 
-	install(signo, on_kick, 0); /* no SA_RESTART: ioctl(KVM_RUN) must come back */
+	install(signo, on_kick, 0); /* no SA_RESTART: KVM_RUN must come back */
 	return signo;
 }

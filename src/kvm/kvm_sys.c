@@ -1,8 +1,8 @@
 /*
  * kvm_sys.c - the first conversation with the kernel.
  *
- * Life of a VM: before anything is built, on the main thread. What can go wrong here is what a new user
- * meets first, so each failure names its remedy.
+ * Life of a VM: before anything is built, on the main thread. What can go wrong here is what a new
+ * user meets first, so each failure names its remedy.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -17,7 +17,7 @@
 
 #define CPUID_MAX_ENTRIES 512
 
-#define CAP(cap) .number = cap, .name = #cap
+#define CAP(cap) .number = (cap), .name = #cap
 const struct kvm_cap kvm_caps[] = {
 	{ CAP(KVM_CAP_USER_MEMORY), .why = "guest RAM out of our own memory", .needed = true },
 	{ CAP(KVM_CAP_IRQCHIP), .why = "interrupt controllers inside KVM", .needed = true },
@@ -42,17 +42,21 @@ static int explain_open(struct err *e)
 
 	if (code == ENOENT || code == ENXIO || code == ENODEV)
 		return err_set(e, -code,
-			       KVM_DEVICE ": no KVM on this host (%s): load kvm_intel or kvm_amd (sudo "
-					  "modprobe), or enable virtualisation in the firmware, or, in a "
-					  "VM, ask for nested virtualisation", strerror(code));
+			       KVM_DEVICE
+			       ": no KVM on this host (%s): load kvm_intel or kvm_amd (sudo "
+			       "modprobe), or enable virtualisation in the firmware, or, in a "
+			       "VM, ask for nested virtualisation",
+			       strerror(code));
 	if (code != EACCES && code != EPERM)
 		return err_set(e, -code, KVM_DEVICE ": %s", strerror(code));
-	g = stat(KVM_DEVICE, &st) == 0 && (st.st_mode & S_IWGRP) && st.st_gid ? getgrgid(st.st_gid) :
-										 NULL;
+	g = stat(KVM_DEVICE, &st) == 0 && (st.st_mode & S_IWGRP) && st.st_gid ? getgrgid(st.st_gid)
+									      : NULL;
 	if (g)
-		return err_set(e, -code, KVM_DEVICE ": %s: run 'sudo usermod -aG %s $USER' and log in again",
+		return err_set(e, -code,
+			       KVM_DEVICE ": %s: run 'sudo usermod -aG %s $USER' and log in again",
 			       strerror(code), g->gr_name);
-	return err_set(e, -code, KVM_DEVICE ": %s: run 'sudo chmod 666 " KVM_DEVICE "'", strerror(code));
+	return err_set(e, -code, KVM_DEVICE ": %s: run 'sudo chmod 666 " KVM_DEVICE "'",
+		       strerror(code));
 }
 
 int kvm_sys_cap(const struct kvm_sys *k, int number)
@@ -78,8 +82,8 @@ int kvm_sys_open_any(struct kvm_sys *k, struct err *e)
 	size = ioctl(k->fd, KVM_GET_VCPU_MMAP_SIZE, 0);
 	if (version != KVM_API_VERSION || size < (int)sizeof(struct kvm_run)) {
 		kvm_sys_close(k);
-		return err_set(e, -ENOTSUP, KVM_DEVICE ": speaks KVM API version %d, we speak %d", version,
-			       KVM_API_VERSION);
+		return err_set(e, -ENOTSUP, KVM_DEVICE ": speaks KVM API version %d, we speak %d",
+			       version, KVM_API_VERSION);
 	}
 	k->run_size = (size_t)size;
 	/* api.rst 4.4: the fallbacks for kernels that do not say. */
@@ -96,8 +100,10 @@ int kvm_sys_open(struct kvm_sys *k, struct err *e)
 		if (!c->needed || kvm_sys_cap(k, c->number) > 0)
 			continue;
 		kvm_sys_close(k);
-		return err_set(e, -ENOTSUP, KVM_DEVICE ": this host's KVM lacks %s, needed for %s: a newer "
-						       "host kernel has it", c->name, c->why);
+		return err_set(e, -ENOTSUP,
+			       KVM_DEVICE ": this host's KVM lacks %s, needed for %s: a newer "
+					  "host kernel has it",
+			       c->name, c->why);
 	}
 	return 0;
 }

@@ -1,13 +1,13 @@
 /*
  * build.c - the recipe of a machine, and its undoing.
  *
- * Life of a VM: machine_build() after the options have been checked, machine_destroy() at the very end.
- * Main thread; the only other threads of the process are the vCPUs, and those exist between
+ * Life of a VM: machine_build() after the options have been checked, machine_destroy() at the very
+ * end. Main thread; the only other threads of the process are the vCPUs, and those exist between
  * machine_run()'s beginning and end only.
  *
- * A machine has two halves. The board (RAM, buses, devices, console) is made once. The kernel's half (the
- * KVM VM and its vCPUs) is made at each power-on and thrown away at each reset, so that nothing of the
- * guest can survive there.
+ * A machine has two halves. The board (RAM, buses, devices, console) is made once. The kernel's
+ * half (the KVM VM and its vCPUs) is made at each power-on and thrown away at each reset, so that
+ * nothing of the guest can survive there.
  */
 #include "machine.h"
 #include <errno.h>

@@ -17,8 +17,8 @@ static const struct {
 	int (*create)(struct device **out, const struct device_env *env, struct err *e);
 } catalog[] = {
 	{ "uart16550", uart16550_create }, { "rtc_cmos", rtc_cmos_create },
-	{ "i8042", i8042_create },	   { "acpi_pm", acpi_pm_create },
-	{ "pvpanic", pvpanic_create },	   { "exitport", exitport_create },
+	{ "i8042", i8042_create },         { "acpi_pm", acpi_pm_create },
+	{ "pvpanic", pvpanic_create },     { "exitport", exitport_create },
 };
 
 /* The machine's interrupt wires end in KVM. A new VM after a reset is a new other end. */

@@ -1,7 +1,8 @@
 /*
  * config.c - what a VM shall be: defaults, and every check that needs neither KVM nor a file.
  *
- * Life of a VM: filled by the command line before anything is built, read-only from then on. Main thread.
+ * Life of a VM: filled by the command line before anything is built, read-only from then on. Main
+ * thread.
  */
 #include <errno.h>
 #include <inttypes.h>
@@ -69,7 +70,7 @@ int config_parse_cpus(struct vm_config *c, const char *s, struct err *e)
 	}
 	if (strlen(s) >= sizeof(copy))
 		return err_set(e, -EINVAL, "too long");
-	strcpy(copy, s);
+	snprintf(copy, sizeof(copy), "%s", s);
 	while ((item = strsep(&rest, ","))) {
 		if (parse_level(&t, item, e) < 0)
 			return e->code;
@@ -147,10 +148,12 @@ static int check_cpus(const struct vm_config *c, struct err *e)
 int config_check(const struct vm_config *c, struct err *e)
 {
 	if (!c->kernel)
-		return err_set(e, -EINVAL, "--kernel FILE is needed: a bzImage or a vmlinux, such as "
-					   "/boot/vmlinuz-$(uname -r)");
+		return err_set(e, -EINVAL,
+			       "--kernel FILE is needed: a bzImage or a vmlinux, such as "
+			       "/boot/vmlinuz-$(uname -r)");
 	if (c->cmdline && c->append)
-		return err_set(e, -EINVAL, "--cmdline replaces what --append adds to: give one of them");
+		return err_set(e, -EINVAL,
+			       "--cmdline replaces what --append adds to: give one of them");
 	if (c->expect && (!*c->expect || strlen(c->expect) > MATCH_MAX))
 		return err_set(e, -EINVAL, "--expect: the text must have 1 to %u bytes", MATCH_MAX);
 	if (check_ram(c, e) < 0)
@@ -194,6 +197,7 @@ int config_cmdline(const struct vm_config *c, size_t max, char **out, struct err
 		return 0;
 	free(*out);
 	*out = NULL;
-	return err_set(e, -E2BIG, "the kernel command line has %d bytes, this kernel takes %zu: shorten %s", n,
+	return err_set(e, -E2BIG,
+		       "the kernel command line has %d bytes, this kernel takes %zu: shorten %s", n,
 		       max, c->cmdline ? "--cmdline" : "--append");
 }

@@ -2,9 +2,8 @@
  * exits.c - what to do when the guest leaves KVM_RUN.
  *
  * Life of a VM: on each vCPU's thread, at each exit, between two KVM_RUNs. Few reasons are left for
- * us, because the interrupt controllers and timers live in the kernel: ports, device memory, and the
- * ways in which a guest dies.
- * Source: Linux, Documentation/virt/kvm/api.rst, section 5.
+ * us, because the interrupt controllers and timers live in the kernel: ports, device memory, and
+ * the ways in which a guest dies. Source: Linux, Documentation/virt/kvm/api.rst, section 5.
  */
 #include "machine.h"
 #include <stdio.h>
@@ -84,7 +83,8 @@ enum vcpu_next vcpu_handle_exit(struct vcpu *v, int rc)
 	char what[256];
 
 	if (rc < 0) {
-		/* The kernel refuses to run this vCPU at all, -EFAULT on memory that it cannot get. */
+		/* The kernel refuses to run this vCPU at all, -EFAULT on memory that it cannot get.
+		 */
 		char why[64];
 
 		snprintf(what, sizeof(what), "KVM_RUN: %s", strerror_r(-rc, why, sizeof(why)));

@@ -1,8 +1,9 @@
 /*
  * lifecycle.c - running, pausing, resetting and ending a machine.
  *
- * Life of a VM: machine_run() is where the main thread spends it. Whatever can end a VM (the guest, a
- * signal, the time limit, the user) arrives here as a callback of the loop, and the first one decides.
+ * Life of a VM: machine_run() is where the main thread spends it. Whatever can end a VM (the guest,
+ * a signal, the time limit, the user) arrives here as a callback of the loop, and the first one
+ * decides.
  */
 #include "machine.h"
 #include <errno.h>
@@ -17,7 +18,8 @@ static void ask_all(struct machine *m, enum vcpu_state want)
 		vcpu_ask(&m->vcpus[i], want);
 }
 
-/* All are asked before any is waited for: one that spins on another's lock must not hold that one up. */
+/* All are asked before any is waited for: one that spins on another's lock must not hold that one
+ * up. */
 static void park_all(struct machine *m)
 {
 	ask_all(m, VCPU_PARKED);
@@ -71,7 +73,8 @@ static void reset(struct machine *m)
 	}
 }
 
-/* What the guest has asked for ---------------------------------------------------------------------- */
+/* What the guest has asked for
+ * ---------------------------------------------------------------------- */
 
 void machine_on_event(void *arg, enum guest_event ev, unsigned int value)
 {
@@ -141,7 +144,8 @@ static void on_event(void *arg)
 	}
 }
 
-/* What the user and the host want ------------------------------------------------------------------- */
+/* What the user and the host want
+ * ------------------------------------------------------------------- */
 
 static void toggle_pause(struct machine *m)
 {

@@ -62,7 +62,8 @@ struct machine {
 
 	pthread_mutex_t event_lock; /* guards what follows; taken with a device's lock held */
 	bool has_event; /* also read without the lock, atomically */
-	enum guest_event event; /* the first since power-on; later ones are of a guest that is ending */
+	enum guest_event
+		event; /* the first since power-on; later ones are of a guest that is ending */
 	unsigned int event_value;
 	bool crashed; /* a vCPU has stopped by itself */
 	struct ev_task event_task;
@@ -82,7 +83,8 @@ enum vcpu_next vcpu_handle_exit(struct vcpu *v, int rc);
 void machine_on_event(void *arg, enum guest_event ev, unsigned int value); /* any thread */
 void machine_on_crash(struct machine *m); /* vCPU thread */
 void machine_on_command(void *arg, char key);
-void machine_end(struct machine *m, enum vm_end end, unsigned int value); /* loop; the first one counts */
+void machine_end(struct machine *m, enum vm_end end,
+		 unsigned int value); /* loop; the first one counts */
 static inline bool machine_has_event(struct machine *m)
 {
 	return __atomic_load_n(&m->has_event, __ATOMIC_ACQUIRE);

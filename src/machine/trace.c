@@ -1,8 +1,8 @@
 /*
  * trace.c - one line for each exit, for people who want to see how a VM works.
  *
- * Life of a VM: only with --trace exits; written by vCPU threads after they have answered the exit, so
- * that values read from a device are shown, too.
+ * Life of a VM: only with --trace exits; written by vCPU threads after they have answered the exit,
+ * so that values read from a device are shown, too.
  */
 #include "machine.h"
 #include <errno.h>
@@ -49,5 +49,6 @@ void trace_exit(struct trace *t, const struct vcpu *v)
 
 	arch_exit_describe(v->kvm.run, what, sizeof(what));
 	fprintf(t->file, "%6llu.%06llu vcpu%u %s%s\n", (unsigned long long)(us / 1000000),
-		(unsigned long long)(us % 1000000), v->index, what, log_is_raw() && t->to_stderr ? "\r" : "");
+		(unsigned long long)(us % 1000000), v->index, what,
+		log_is_raw() && t->to_stderr ? "\r" : "");
 }

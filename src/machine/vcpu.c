@@ -1,13 +1,13 @@
 /*
  * vcpu.c - the thread that is a virtual CPU.
  *
- * Life of a VM: started PARKED when the machine is powered on, RUNNING until the VM ends or is reset.
- * This thread spends its life in KVM_RUN; each return from there is an exit, answered by the table in
- * exits.c.
+ * Life of a VM: started PARKED when the machine is powered on, RUNNING until the VM ends or is
+ * reset. This thread spends its life in KVM_RUN; each return from there is an exit, answered by the
+ * table in exits.c.
  *
- * Parking exactly: an exit for a port or for device memory is half an instruction. KVM finishes it at
- * the next KVM_RUN, and with immediate_exit set that call does this and nothing else. So a vCPU always
- * goes through KVM_RUN once more before it parks (api.rst 5, "immediate_exit").
+ * Parking exactly: an exit for a port or for device memory is half an instruction. KVM finishes it
+ * at the next KVM_RUN, and with immediate_exit set that call does this and nothing else. So a vCPU
+ * always goes through KVM_RUN once more before it parks (api.rst 5, "immediate_exit").
  */
 #include "machine.h"
 #include <errno.h>
@@ -20,7 +20,9 @@
 #include <vmm/host/signals.h>
 #include <vmm/machine/vcpu.h>
 
-#define STACK_BYTES (256 * KIB) /* deeper than any device; a machine may have thousands of vCPUs */
+#define STACK_BYTES                                                                                \
+	(256 * KIB) /* deeper than any device; a machine may have thousands of vCPUs               \
+		     */
 
 static bool asked_to_leave(struct vcpu *v)
 {

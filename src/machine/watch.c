@@ -3,11 +3,11 @@
  *
  * Life of a VM: on the loop thread, for every byte that the guest prints, before it is written out.
  *
- * A kernel with a driver for pvpanic reports its panic there. Most have it as a module, or not at all,
- * so the message itself counts too. It must not be taken for one that somebody merely prints, as
- * `dmesg` or `cat` may: a real panic is followed by a reset at once (panic=-1), by "Rebooting in N
- * seconds" and a reset, or by its last line and silence.
- * Source: Linux, kernel/panic.c and kernel/reboot.c, for the messages.
+ * A kernel with a driver for pvpanic reports its panic there. Most have it as a module, or not at
+ * all, so the message itself counts too. It must not be taken for one that somebody merely prints,
+ * as `dmesg` or `cat` may: a real panic is followed by a reset at once (panic=-1), by "Rebooting in
+ * N seconds" and a reset, or by its last line and silence. Source: Linux, kernel/panic.c and
+ * kernel/reboot.c, for the messages.
  */
 #include "machine.h"
 #include <stdio.h>
@@ -42,9 +42,10 @@ static void expected(struct machine *m)
 
 	m->watch.expected = true;
 	/* On stderr whatever the log level: it is what --expect is asked for. */
-	n = snprintf(line, sizeof(line), "%svmm: \"%s\" after %llu.%03llu s%s\n", log_is_raw() ? "\r\n" : "\n",
-		     m->cfg->expect, (unsigned long long)(us / 1000000),
-		     (unsigned long long)(us / 1000 % 1000), log_is_raw() ? "\r" : "");
+	n = snprintf(line, sizeof(line), "%svmm: \"%s\" after %llu.%03llu s%s\n",
+		     log_is_raw() ? "\r\n" : "\n", m->cfg->expect,
+		     (unsigned long long)(us / 1000000), (unsigned long long)(us / 1000 % 1000),
+		     log_is_raw() ? "\r" : "");
 	fwrite(line, 1, min_size((size_t)n, sizeof(line) - 1), stderr);
 	machine_end(m, END_EXPECTED, 0);
 }

@@ -1,8 +1,8 @@
 /*
  * gmem.c - guest RAM: where it is, and the proof that an access stays inside.
  *
- * Life of a VM: filled by machine_build() before any vCPU exists, then read-only as a map. Used on the
- * main thread by the loaders, and on any thread by devices.
+ * Life of a VM: filled by machine_build() before any vCPU exists, then read-only as a map. Used on
+ * the main thread by the loaders, and on any thread by devices.
  *
  * This is the only file in which a guest-physical address becomes a host pointer (span()), which is
  * what makes the rule "no access outside guest RAM" something that one can check by reading.
@@ -61,8 +61,8 @@ int gmem_add_ram(struct gmem *m, gpa_t base, uint64_t len, struct err *e)
 
 	if (m->n_regions == GMEM_MAX_REGIONS || len == 0 || (base | len) % 4096 ||
 	    !checked_add_u64(base, len, &end) || overlaps(m, base, end))
-		return err_set(e, -EINVAL, "RAM at %#" PRIx64 ", %#" PRIx64 " bytes: bad range", base,
-			       len);
+		return err_set(e, -EINVAL, "RAM at %#" PRIx64 ", %#" PRIx64 " bytes: bad range",
+			       base, len);
 	if (pages_map(&host, len, e) < 0)
 		return e->code;
 	m->region[m->n_regions++] = (struct region){ base, len, host };
@@ -88,8 +88,8 @@ int gmem_each_region(const struct gmem *m, gmem_region_fn fn, void *arg)
 }
 
 /*
- * The only place where a guest address becomes a host pointer. *len is cut to what this region holds
- * from `at` on; NULL: `at` is not RAM. Written with differences, so that no sum can overflow.
+ * The only place where a guest address becomes a host pointer. *len is cut to what this region
+ * holds from `at` on; NULL: `at` is not RAM. Written with differences, so that no sum can overflow.
  */
 static uint8_t *span(const struct gmem *m, gpa_t at, uint64_t *len)
 {

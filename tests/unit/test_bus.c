@@ -437,10 +437,10 @@ START_TEST(ranges_come_and_go_while_threads_use_the_bus)
 		pthread_create(&threads[i], NULL, hammer, &h);
 	for (unsigned int n = 0; n < 2000; n++) {
 		atomic_uint *cell = malloc(sizeof(*cell));
-		uint64_t base = n % 2 ? 0x18 : 0x04;
+		uint64_t base = n % 2 ? 0x18 : 0x04, len = n % 12 + 1;
 
 		atomic_init(cell, n);
-		ck_ok(bus_map(h.b, base, 1 + n % 12, &cell_ops, cell, &e));
+		ck_ok(bus_map(h.b, base, len, &cell_ops, cell, &e));
 		if (n % 16 == 0)
 			usleep(100);
 		bus_unmap(h.b, base);

@@ -440,6 +440,10 @@ START_TEST(an_lz4_block_that_lies_is_refused)
 		store_le32(p.data + 4, lies[i].len);
 		ck_fails(unpack(p, 64 * MIB, NULL, &n, &e), ERR_IMAGE, lies[i].words);
 	}
+	for (uint32_t beyond = 1; beyond <= 5; beyond++) {
+		store_le32(p.data + 4, (uint32_t)p.len - 8 + beyond);
+		ck_fails(unpack(p, 64 * MIB, NULL, &n, &e), ERR_IMAGE, "truncated");
+	}
 	p.len = pack_lz4_blocks(p.data, plain, 9 * MIB, 9 * MIB);
 	ck_fails(unpack(p, 64 * MIB, NULL, &n, &e), ERR_IMAGE, "damaged");
 	free(p.data);

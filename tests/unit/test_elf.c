@@ -380,6 +380,8 @@ START_TEST(a_note_longer_than_its_segment_is_refused)
 			add_pvh(&k, BASE);
 			store_le32(k.file + NOTES_AT + field, sizes[i]);
 			ck_fails(parse(&elf, &k, &e), ERR_IMAGE, "longer than");
+			store_le32(k.file + NOTES_AT + 4 - field, 0); /* the other one */
+			ck_fails(parse(&elf, &k, &e), ERR_IMAGE, "longer than");
 		}
 	}
 }

@@ -37,7 +37,8 @@ void arch_kernel_close(struct kernel *k); /* NULL is fine */
 size_t arch_kernel_cmdline_max(const struct kernel *k);
 /* One or several lines for `vmm doctor --kernel`: what the file is, how it would be entered. */
 void arch_kernel_describe(const struct kernel *k, char *buf, size_t size);
-/* Where the bytes of the unpacked kernel are, for looking into; NULL: only a compressed form is there. */
+/* Where the bytes of the unpacked kernel are, for looking into; NULL: only a compressed form is
+ * there. */
 const struct image *arch_kernel_unpacked(const struct kernel *k);
 
 /* The command line that --append adds to. */
@@ -60,17 +61,20 @@ struct arch_boot {
 	const struct image *initrd; /* NULL: none */
 	const char *cmdline;
 	struct cpu_topology topology;
-	uint64_t entry, argument; /* out: where the first vCPU starts, and with what in its register */
+	uint64_t entry,
+		argument; /* out: where the first vCPU starts, and with what in its register */
 };
 
 /* Kernel, initrd, command line and description of the hardware into RAM, which is all zero. */
 int arch_load(struct arch_boot *b, struct gmem *m, struct err *e);
 
-/* CPUID and first registers of the index-th vCPU; the first one starts the kernel, the others wait. */
+/* CPUID and first registers of the index-th vCPU; the first one starts the kernel, the others wait.
+ */
 int arch_vcpu_init(struct kvm_vcpu *v, unsigned int index, const struct arch_boot *b,
 		   const struct kvm_sys *sys, struct err *e);
 
-/* What the exit was, in one line without newline: for --trace and for errors. Any size of buffer. */
+/* What the exit was, in one line without newline: for --trace and for errors. Any size of buffer.
+ */
 void arch_exit_describe(const struct kvm_run *run, char *buf, size_t size);
 
 /* Registers and the bytes at the program counter, several lines. */

@@ -7,7 +7,8 @@
 #ifndef VMM_BASE_BUG_H
 #define VMM_BASE_BUG_H
 
-/* Prints where and what on stderr, then abort(). The handler in host/tty.c restores the terminal. */
+/* Prints where and what on stderr, then abort(). The handler in host/tty.c restores the terminal.
+ */
 __attribute__((noreturn, cold)) void vmm_bug(const char *file, int line, const char *what);
 
 #define VMM_BUG_ON(cond)                                                                           \

@@ -9,7 +9,8 @@
 
 struct err {
 	int code; /* negative errno */
-	char text[512]; /* what we were doing and what is wrong, in the user's words; NUL-terminated */
+	char text[512]; /* what we were doing and what is wrong, in the user's words; NUL-terminated
+			 */
 };
 
 /*

@@ -28,8 +28,8 @@ __attribute__((format(printf, 2, 3))) void log_at(enum log_level level, const ch
 #define log_debug(...) log_at(LOG_DEBUG, __VA_ARGS__)
 
 /*
- * One source of guest-caused lines: at most LOG_GUEST_BURST lines a second, then silence and a count.
- * Zero-initialised; the device that owns it calls under its own lock.
+ * One source of guest-caused lines: at most LOG_GUEST_BURST lines a second, then silence and a
+ * count. Zero-initialised; the device that owns it calls under its own lock.
  */
 struct log_limit {
 	uint64_t window_ns; /* start of the current second, CLOCK_MONOTONIC */

@@ -1,5 +1,6 @@
 /*
- * opts.h - option tables: one row says name, value, help and what to do; parser and help text follow.
+ * opts.h - option tables: one row says name, value, help and what to do; parser and help text
+ * follow.
  *
  * Main thread, before anything else exists.
  */
@@ -17,7 +18,8 @@ struct opt {
 	int (*set)(void *target, const char *value, struct err *e);
 };
 
-/* Takes "--name value" and "--name=value". -EINVAL, naming the option, and the nearest name if unknown. */
+/* Takes "--name value" and "--name=value". -EINVAL, naming the option, and the nearest name if
+ * unknown. */
 int opts_parse(const struct opt *table, int argc, char *const *argv, void *target, struct err *e);
 
 /* The table as text, one option a paragraph. */

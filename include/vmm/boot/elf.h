@@ -30,8 +30,9 @@ struct elf {
 /*
  * Reads and checks every header that loading will rely on. e_machine must be `machine` (EM_X86_64,
  * EM_AARCH64), the class 64-bit, the data little-endian, the type ET_EXEC or ET_DYN. Segments that
- * overlap, wrap or reach beyond the file, an entry outside every segment, malformed or endless
- * notes: ERR_IMAGE, with what was found and what was expected.
+ * overlap, wrap or reach beyond the file, malformed or endless notes: ERR_IMAGE, with what was
+ * found and what was expected; so is an entry outside every segment: of pvh_entry if has_pvh
+ * (`entry` may then be a virtual address and is not checked), of `entry` otherwise.
  */
 int elf_parse(struct elf *elf, const struct image *img, uint16_t machine, struct err *e);
 

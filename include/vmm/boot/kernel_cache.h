@@ -14,14 +14,15 @@
 #include <stdint.h>
 #include <vmm/base/err.h>
 
-#define KERNEL_CACHE_MAX_BYTES                                                                     \
-	(512ull << 20) /* all entries together; the least recently used go                         \
-			*/
+/* All entries together; the least recently used go. A larger kernel is never kept. */
+#define KERNEL_CACHE_MAX_BYTES (UINT64_C(512) << 20)
 
 /*
  * An open fd (close-on-exec, owned by the caller, position undefined) on the decompressed form of
  * payload[0..len), which must decompress to exactly out_len bytes: taken from the cache, or
- * decompressed now and put there. *hit says which. ERR_IMAGE if the payload is damaged.
+ * decompressed now and put there. *hit says which. ERR_IMAGE if the payload is damaged, or of
+ * another length than out_len: the text starts with "its ..." and wants the image's name in front.
+ * A process with a limit on file sizes (ulimit -f) must ignore SIGXFSZ.
  */
 int kernel_cache_get(int *fd, const uint8_t *payload, size_t len, uint64_t out_len, bool *hit,
 		     struct err *e);

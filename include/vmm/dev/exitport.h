@@ -6,7 +6,7 @@
 #include <vmm/dev/device.h>
 
 #define EXITPORT_BASE 0xf4
-#define EXITPORT_MAX_STATUS 119 /* larger bytes are told as this one: 120 and up are the VMM's own */
+#define EXITPORT_MAX_STATUS 119 /* larger ones are told as this: 120 and up are the VMM's own */
 
 int exitport_create(struct device **out, const struct device_env *env, struct err *e);
 

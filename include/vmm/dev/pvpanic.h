@@ -7,7 +7,7 @@
 
 #define PVPANIC_BASE 0x505
 #define PVPANIC_PANICKED 1 /* the guest has panicked: QEMU docs/specs/pvpanic */
-#define PVPANIC_CRASH_LOADED 2 /* it has, and handles it itself with a crash kernel: not our end */
+#define PVPANIC_CRASH_LOADED 2 /* it has, and its own crash kernel takes over: not our end */
 
 int pvpanic_create(struct device **out, const struct device_env *env, struct err *e);
 

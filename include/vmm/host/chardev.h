@@ -1,11 +1,11 @@
 /*
  * chardev.h - the host's end of a console: terminal, pseudo-terminal, file, unix socket or nothing.
  *
- * Bytes pass unchanged both ways, except that on a terminal Ctrl-A starts a command to the VMM. Output
- * is taken from any thread into a bounded ring and written by the loop in batches, so that no vCPU
- * ever waits for a reader; when the ring is full and somebody is reading, chardev_put() says so and the
- * device tells its guest. While nobody is attached (pty, unix) the newest bytes are kept for the
- * first client and the oldest go.
+ * Bytes pass unchanged both ways, except that on a terminal Ctrl-A starts a command to the VMM.
+ * Output is taken from any thread into a bounded ring and written by the loop in batches, so that
+ * no vCPU ever waits for a reader; when the ring is full and somebody is reading, chardev_put()
+ * says so and the device tells its guest. While nobody is attached (pty, unix) the newest bytes are
+ * kept for the first client and the oldest go.
  */
 #ifndef VMM_HOST_CHARDEV_H
 #define VMM_HOST_CHARDEV_H
@@ -33,22 +33,24 @@ struct chardev_events {
 	void (*room)(void *arg); /* the ring was full and is no longer */
 };
 struct chardev_watch { /* of the machine, not of the device */
-	void (*output)(void *arg, const uint8_t *data, size_t len); /* each byte once, before it is written */
+	void (*output)(void *arg, const uint8_t *data,
+		       size_t len); /* each byte once, before it is written */
 	void (*command)(void *arg, char key); /* Ctrl-A key; 'h' is answered here */
 	void *arg;
 };
 
 /*
- * Opens the backend; a terminal is put into raw mode by chardev_start(). Errors name the path. Owned by
- * the caller. With PTY the client's path is printed on stderr.
+ * Opens the backend; a terminal is put into raw mode by chardev_start(). Errors name the path.
+ * Owned by the caller. With PTY the client's path is printed on stderr.
  */
 int chardev_create(struct chardev **out, struct evloop *l, const struct chardev_spec *spec,
 		   const struct chardev_watch *watch, struct err *e);
 /* Starts input, makes the terminal raw. */
 void chardev_start(struct chardev *c);
 /*
- * Writes out what the ring still holds once the VM has ended. Waits for a slow reader until deadline_ns
- * (CLOCK_MONOTONIC; 0: for as long as it takes, as any program in a pipe does; a terminal: 2 s).
+ * Writes out what the ring still holds once the VM has ended. Waits for a slow reader until
+ * deadline_ns (CLOCK_MONOTONIC; 0: for as long as it takes, as any program in a pipe does; a
+ * terminal: 2 s).
  */
 void chardev_drain(struct chardev *c, uint64_t deadline_ns);
 /* Restores the terminal, removes the socket. NULL is fine. */

@@ -1,5 +1,6 @@
 /*
- * emergency.h - what must be undone even when the VMM dies unexpectedly: the raw terminal, a socket's name.
+ * emergency.h - what must be undone even when the VMM dies unexpectedly: the raw terminal, a
+ * socket's name.
  *
  * The one place with state that a signal handler can reach. Main thread registers; the undoing may
  * happen in a signal handler on any thread.

@@ -1,8 +1,8 @@
 /*
  * evloop.h - the event loop: file descriptors, timers, and messages from other threads.
  *
- * A loop runs on one thread; all calls but evloop_post() are for that thread only. Structs are owned
- * by the caller and embedded in what they serve; zeroed means "not armed".
+ * A loop runs on one thread; all calls but evloop_post() are for that thread only. Structs are
+ * owned by the caller and embedded in what they serve; zeroed means "not armed".
  */
 #ifndef VMM_HOST_EVLOOP_H
 #define VMM_HOST_EVLOOP_H
@@ -54,7 +54,8 @@ void evloop_del(struct ev_fd *src);
 void evloop_timer_set(struct evloop *l, struct ev_timer *t, uint64_t deadline_ns);
 void evloop_timer_cancel(struct ev_timer *t);
 
-/* Any thread: fn(arg) runs once on the loop thread, soon. Posting a queued task again does nothing. */
+/* Any thread: fn(arg) runs once on the loop thread, soon. Posting a queued task again does nothing.
+ */
 void evloop_post(struct evloop *l, struct ev_task *t);
 /* Loop thread: a queued task is forgotten. Needed before the memory of the task goes away. */
 void evloop_unpost(struct evloop *l, struct ev_task *t);

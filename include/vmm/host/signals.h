@@ -1,5 +1,6 @@
 /*
- * signals.h - signals as an orderly end: by handler before and after the loop runs, by signalfd in it.
+ * signals.h - signals as an orderly end: by handler before and after the loop runs, by signalfd in
+ * it.
  *
  * Main thread only.
  */
@@ -9,8 +10,9 @@
 #include <vmm/host/evloop.h>
 
 /*
- * First thing in a program: SIGPIPE is ignored; SIGINT, SIGTERM, SIGHUP and SIGQUIT end the process with
- * status 128+N after emergency_undo(); so do crashes, by their own signal. Ignored ones stay ignored.
+ * First thing in a program: SIGPIPE and SIGXFSZ are ignored (the write fails); SIGINT, SIGTERM,
+ * SIGHUP and SIGQUIT end the process with status 128+N after emergency_undo(); so do crashes, by
+ * their own signal. Ignored ones stay ignored.
  */
 void signals_init(void);
 
@@ -20,7 +22,8 @@ struct signals { /* embedded; zeroed means "not watching" */
 	void *arg;
 };
 
-/* From here on those signals, and SIGPWR, reach fn on the loop. Threads made later have them blocked. */
+/* From here on those signals, and SIGPWR, reach fn on the loop. Threads made later have them
+ * blocked. */
 int signals_watch(struct signals *s, struct evloop *l, void (*fn)(void *arg, int signo), void *arg,
 		  struct err *e);
 /* Back to what signals_init() set up. */

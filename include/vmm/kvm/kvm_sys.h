@@ -29,7 +29,8 @@ struct kvm_cap {
 /* Every capability that the VMM looks at; ends with a NULL name. */
 extern const struct kvm_cap kvm_caps[];
 
-/* Opens the device, checks the API version and that no needed capability is missing. Errors say the remedy. */
+/* Opens the device, checks the API version and that no needed capability is missing. Errors say the
+ * remedy. */
 int kvm_sys_open(struct kvm_sys *k, struct err *e);
 /* The same without the check of capabilities, for `vmm doctor`. */
 int kvm_sys_open_any(struct kvm_sys *k, struct err *e);

@@ -1,8 +1,8 @@
 /*
  * kvm_vcpu.h - one virtual CPU in the kernel.
  *
- * Source: Linux, Documentation/virt/kvm/api.rst, "vcpu ioctls". KVM wants all calls on one vCPU from
- * the thread that runs it; the main thread may make them while that thread does not exist yet.
+ * Source: Linux, Documentation/virt/kvm/api.rst, "vcpu ioctls". KVM wants all calls on one vCPU
+ * from the thread that runs it; the main thread may make them while that thread does not exist yet.
  */
 #ifndef VMM_KVM_KVM_VCPU_H
 #define VMM_KVM_KVM_VCPU_H
@@ -19,10 +19,12 @@ struct kvm_vcpu {
 int kvm_vcpu_create(struct kvm_vcpu *v, const struct kvm_vm *vm, unsigned int id, struct err *e);
 void kvm_vcpu_destroy(struct kvm_vcpu *v); /* zeroed with fd -1: fine */
 
-/* 4.10. 0: an exit, see v->run; -EINTR: kicked, and whatever access was pending is complete; else -errno. */
+/* 4.10. 0: an exit, see v->run; -EINTR: kicked, and whatever access was pending is complete; else
+ * -errno. */
 int kvm_vcpu_run(struct kvm_vcpu *v);
 
-/* From any thread: the next or the present KVM_RUN returns -EINTR (with a signal to make it so now). */
+/* From any thread: the next or the present KVM_RUN returns -EINTR (with a signal to make it so
+ * now). */
 void kvm_vcpu_set_immediate_exit(struct kvm_vcpu *v, bool on);
 
 int kvm_vcpu_set_cpuid(struct kvm_vcpu *v, const struct kvm_cpuid2 *c, struct err *e);

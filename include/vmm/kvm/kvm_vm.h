@@ -1,7 +1,8 @@
 /*
  * kvm_vm.h - one VM in the kernel: memory slots and interrupt controllers.
  *
- * Source: Linux, Documentation/virt/kvm/api.rst, "VM ioctls". Main thread, except kvm_vm_irq_line().
+ * Source: Linux, Documentation/virt/kvm/api.rst, "VM ioctls". Main thread, except
+ * kvm_vm_irq_line().
  */
 #ifndef VMM_KVM_KVM_VM_H
 #define VMM_KVM_KVM_VM_H
@@ -18,7 +19,8 @@ struct kvm_vm {
 int kvm_vm_create(struct kvm_vm *vm, const struct kvm_sys *sys, struct err *e);
 void kvm_vm_destroy(struct kvm_vm *vm);
 
-/* Guest RAM [gpa, gpa+len) is the memory at host, which outlives the VM. Slots are numbered from 0. */
+/* Guest RAM [gpa, gpa+len) is the memory at host, which outlives the VM. Slots are numbered from 0.
+ */
 int kvm_vm_add_memory(struct kvm_vm *vm, unsigned int slot, uint64_t gpa, uint64_t len, void *host,
 		      struct err *e);
 

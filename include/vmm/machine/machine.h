@@ -29,7 +29,8 @@ struct vm_result {
 	bool expected; /* --expect was given and its text has come */
 };
 
-/* Builds everything up to the point where only the vCPU threads are missing. cfg outlives the machine. */
+/* Builds everything up to the point where only the vCPU threads are missing. cfg outlives the
+ * machine. */
 int machine_build(struct machine **out, const struct vm_config *cfg, struct err *e);
 /* Runs it until it ends. The console has been drained when this returns. Main thread. */
 int machine_run(struct machine *m, struct vm_result *result, struct err *e);

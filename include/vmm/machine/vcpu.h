@@ -3,8 +3,8 @@
  *
  *	PARKED <-> RUNNING -> STOPPED
  *
- * Each transition is asked for by the loop and made by the vCPU's own thread. A parked vCPU is between
- * two instructions: an access to a port or to memory that had left the guest is complete.
+ * Each transition is asked for by the loop and made by the vCPU's own thread. A parked vCPU is
+ *between two instructions: an access to a port or to memory that had left the guest is complete.
  */
 #ifndef VMM_MACHINE_VCPU_H
 #define VMM_MACHINE_VCPU_H

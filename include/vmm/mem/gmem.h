@@ -2,9 +2,9 @@
  * gmem.h - the one door to guest RAM.
  *
  * A guest-physical address is a number, never a pointer. Every access is proved to lie inside RAM
- * first; nothing is copied otherwise. The map is built before the first vCPU runs and does not change
- * while one does, so all accessors may be called on any thread without a lock. What the guest writes
- * at the same time is the guest's own business: read once, check, use.
+ * first; nothing is copied otherwise. The map is built before the first vCPU runs and does not
+ * change while one does, so all accessors may be called on any thread without a lock. What the
+ * guest writes at the same time is the guest's own business: read once, check, use.
  */
 #ifndef VMM_MEM_GMEM_H
 #define VMM_MEM_GMEM_H
@@ -29,7 +29,8 @@ int gmem_add_ram(struct gmem *m, gpa_t base, uint64_t len, struct err *e);
 /* Back to zeroes, every byte: what a power cycle does. Only while no vCPU runs. */
 void gmem_clear(struct gmem *m);
 
-/* Each region once, in the order added: for the kernel's memory slots. Stops at the first non-zero. */
+/* Each region once, in the order added: for the kernel's memory slots. Stops at the first non-zero.
+ */
 typedef int (*gmem_region_fn)(void *arg, unsigned int index, gpa_t base, uint64_t len, void *host);
 int gmem_each_region(const struct gmem *m, gmem_region_fn fn, void *arg);
 

@@ -1,10 +1,11 @@
 /*
- * acpi.c - the tables by which the guest learns of its CPUs, interrupt controllers and power switches.
+ * acpi.c - the tables by which the guest learns of its CPUs, interrupt controllers and power
+ * switches.
  *
  * Life of a VM: written into RAM just before the vCPUs are made. Main thread.
  * Source: ACPI 6.4: 5.2.5 RSDP, 5.2.6 header, 5.2.8 XSDT, 5.2.9 FADT, 5.2.12 MADT; 4.1 for what a
- * hardware-reduced platform leaves out: no PM timer, no fixed event registers, no legacy PIC or PIT,
- * and so nothing that a kernel would have to probe for or calibrate.
+ * hardware-reduced platform leaves out: no PM timer, no fixed event registers, no legacy PIC or
+ * PIT, and so nothing that a kernel would have to probe for or calibrate.
  */
 #include "memmap.h"
 #include "x86.h"

@@ -22,7 +22,9 @@
 #define FEATURE_CMP_LEGACY (1u << 1) /* 80000001.ECX: HTT means cores */
 #define FEATURE_TOPOEXT (1u << 22) /* 80000001.ECX: 8000001d and 8000001e are there */
 #define KVM_CPUID_BASE 0x40000000u
-#define KVM_CPUID_TIMING 0x40000010u /* TSC and APIC timer in kHz; a leaf that hypervisors share */
+#define KVM_CPUID_TIMING                                                                           \
+	0x40000010u /* TSC and APIC timer in kHz; a leaf that hypervisors share                    \
+		     */
 #define APIC_TIMER_KHZ 1000000u /* KVM's local APIC counts nanoseconds */
 
 struct cpu_view { /* one vCPU's place */
@@ -100,7 +102,8 @@ static void add_extended_topology(struct kvm_cpuid2 *c, const struct cpu_view *v
 		       });
 }
 
-/* Caches: levels 1 and 2 belong to a core, higher ones to the socket (Intel leaf 4, AMD 8000001d). */
+/* Caches: levels 1 and 2 belong to a core, higher ones to the socket (Intel leaf 4, AMD 8000001d).
+ */
 static void fix_cache(struct kvm_cpuid_entry2 *e, const struct cpu_view *v)
 {
 	uint32_t level = e->eax >> 5 & 7;
@@ -117,7 +120,8 @@ static void fix_leaf_1(struct kvm_cpuid_entry2 *e, const struct cpu_view *v)
 {
 	uint32_t n = 1u << (v->thread_bits + v->core_bits);
 
-	e->ebx = (e->ebx & 0x0000ffff) | (uint32_t)min_u64(n, 255) << 16 | (v->apic_id & 0xff) << 24;
+	e->ebx =
+		(e->ebx & 0x0000ffff) | (uint32_t)min_u64(n, 255) << 16 | (v->apic_id & 0xff) << 24;
 	e->ecx |= FEATURE_HYPERVISOR | FEATURE_X2APIC;
 	e->ecx = set_bit_if(e->ecx, FEATURE_TSC_DEADLINE, v->deadline);
 	e->edx = set_bit_if(e->edx, FEATURE_HTT, v->n > 1);
@@ -151,7 +155,8 @@ static void add_clock(struct kvm_cpuid2 *c, const struct cpu_view *v)
 						  .eax = v->tsc_khz,
 						  .ebx = APIC_TIMER_KHZ });
 	}
-	/* SDM: TSC = ECX * EBX / EAX; Linux takes ECX for the APIC timer's rate, too. Intel only. */
+	/* SDM: TSC = ECX * EBX / EAX; Linux takes ECX for the APIC timer's rate, too. Intel only.
+	 */
 	if (v->intel && max->eax >= 0x15)
 		add(c, (struct kvm_cpuid_entry2){ .function = 0x15,
 						  .eax = APIC_TIMER_KHZ,

@@ -1,8 +1,8 @@
 /*
  * exits.c - an exit from the guest, told to a human.
  *
- * Life of a VM: for --trace exits on each exit, and once more when the guest ends badly. vCPU threads.
- * Source: Linux, Documentation/virt/kvm/api.rst, section 5 "The kvm_run structure".
+ * Life of a VM: for --trace exits on each exit, and once more when the guest ends badly. vCPU
+ * threads. Source: Linux, Documentation/virt/kvm/api.rst, section 5 "The kvm_run structure".
  */
 #include "x86.h"
 #include <inttypes.h>
@@ -59,8 +59,9 @@ static void describe_io(const struct kvm_run *run, char *buf, size_t size)
 	const char *rep = run->io.count > 1 ? " (first of several)" : "";
 
 	if (run->io.direction == KVM_EXIT_IO_OUT)
-		snprintf(buf, size, "io out port %#x size %u count %u value %#" PRIx64 "%s", run->io.port,
-			 run->io.size, run->io.count, value_of(data, run->io.size), rep);
+		snprintf(buf, size, "io out port %#x size %u count %u value %#" PRIx64 "%s",
+			 run->io.port, run->io.size, run->io.count, value_of(data, run->io.size),
+			 rep);
 	else
 		snprintf(buf, size, "io in port %#x size %u count %u", run->io.port, run->io.size,
 			 run->io.count);
@@ -69,18 +70,21 @@ static void describe_io(const struct kvm_run *run, char *buf, size_t size)
 static void describe_mmio(const struct kvm_run *run, char *buf, size_t size)
 {
 	if (run->mmio.is_write)
-		snprintf(buf, size, "mmio write at %#llx size %u value %#" PRIx64, run->mmio.phys_addr,
-			 run->mmio.len, value_of(run->mmio.data, run->mmio.len));
+		snprintf(buf, size, "mmio write at %#llx size %u value %#" PRIx64,
+			 run->mmio.phys_addr, run->mmio.len,
+			 value_of(run->mmio.data, run->mmio.len));
 	else
-		snprintf(buf, size, "mmio read at %#llx size %u", run->mmio.phys_addr, run->mmio.len);
+		snprintf(buf, size, "mmio read at %#llx size %u", run->mmio.phys_addr,
+			 run->mmio.len);
 }
 
 static void describe_internal_error(const struct kvm_run *run, char *buf, size_t size)
 {
 	static const char *const what[] = {
 		[0] = "",
-		[KVM_INTERNAL_ERROR_EMULATION] = ": KVM could not emulate an instruction (code in device "
-						 "memory, or one that it does not know)",
+		[KVM_INTERNAL_ERROR_EMULATION] =
+			": KVM could not emulate an instruction (code in device "
+			"memory, or one that it does not know)",
 		[KVM_INTERNAL_ERROR_SIMUL_EX] = ": two exceptions at once",
 		[KVM_INTERNAL_ERROR_DELIVERY_EV] = ": an event could not be delivered",
 	};
@@ -99,20 +103,23 @@ void arch_exit_describe(const struct kvm_run *run, char *buf, size_t size)
 		describe_mmio(run, buf, size);
 		break;
 	case KVM_EXIT_FAIL_ENTRY:
-		snprintf(buf, size, "fail entry: the CPU refused the guest's state, hardware reason %#llx",
+		snprintf(buf, size,
+			 "fail entry: the CPU refused the guest's state, hardware reason %#llx",
 			 run->fail_entry.hardware_entry_failure_reason);
 		break;
 	case KVM_EXIT_INTERNAL_ERROR:
 		describe_internal_error(run, buf, size);
 		break;
 	default:
-		snprintf(buf, size, "%s (KVM_EXIT %u)", reason_name(run->exit_reason), run->exit_reason);
+		snprintf(buf, size, "%s (KVM_EXIT %u)", reason_name(run->exit_reason),
+			 run->exit_reason);
 		break;
 	}
 }
 
 /* Appends to what is in buf already; never beyond size. */
-__attribute__((format(printf, 3, 4))) static void append(char *buf, size_t size, const char *fmt, ...)
+__attribute__((format(printf, 3, 4))) static void append(char *buf, size_t size, const char *fmt,
+							 ...)
 {
 	size_t n = strlen(buf);
 	va_list ap;
@@ -122,7 +129,8 @@ __attribute__((format(printf, 3, 4))) static void append(char *buf, size_t size,
 	va_end(ap);
 }
 
-static void dump_code(const struct kvm_vcpu *v, const struct gmem *m, uint64_t at, char *buf, size_t size)
+static void dump_code(const struct kvm_vcpu *v, const struct gmem *m, uint64_t at, char *buf,
+		      size_t size)
 {
 	uint8_t code[CODE_BYTES];
 	uint64_t gpa;
@@ -148,12 +156,16 @@ void arch_vcpu_dump(const struct kvm_vcpu *v, const struct gmem *m, char *buf, s
 		return;
 	}
 	append(buf, size, "rip %016llx rflags %08llx\n", r.rip, r.rflags);
-	append(buf, size, "rax %016llx rbx %016llx rcx %016llx rdx %016llx\n", r.rax, r.rbx, r.rcx, r.rdx);
-	append(buf, size, "rsi %016llx rdi %016llx rbp %016llx rsp %016llx\n", r.rsi, r.rdi, r.rbp, r.rsp);
-	append(buf, size, "r8  %016llx r9  %016llx r10 %016llx r11 %016llx\n", r.r8, r.r9, r.r10, r.r11);
-	append(buf, size, "r12 %016llx r13 %016llx r14 %016llx r15 %016llx\n", r.r12, r.r13, r.r14, r.r15);
-	append(buf, size, "cr0 %08llx cr2 %016llx cr3 %016llx cr4 %08llx efer %llx\n", s.cr0, s.cr2, s.cr3,
-	       s.cr4, s.efer);
+	append(buf, size, "rax %016llx rbx %016llx rcx %016llx rdx %016llx\n", r.rax, r.rbx, r.rcx,
+	       r.rdx);
+	append(buf, size, "rsi %016llx rdi %016llx rbp %016llx rsp %016llx\n", r.rsi, r.rdi, r.rbp,
+	       r.rsp);
+	append(buf, size, "r8  %016llx r9  %016llx r10 %016llx r11 %016llx\n", r.r8, r.r9, r.r10,
+	       r.r11);
+	append(buf, size, "r12 %016llx r13 %016llx r14 %016llx r15 %016llx\n", r.r12, r.r13, r.r14,
+	       r.r15);
+	append(buf, size, "cr0 %08llx cr2 %016llx cr3 %016llx cr4 %08llx efer %llx\n", s.cr0, s.cr2,
+	       s.cr3, s.cr4, s.efer);
 	append(buf, size, "cs %04x base %llx ss %04x ds %04x gdt %llx idt %llx\n", s.cs.selector,
 	       s.cs.base, s.ss.selector, s.ds.selector, s.gdt.base, s.idt.base);
 	dump_code(v, m, s.cs.base + r.rip, buf, size);

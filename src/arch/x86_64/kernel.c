@@ -1,13 +1,14 @@
 /*
  * kernel.c - from a file name to a kernel in RAM: recognise, unpack, choose the entry, place.
  *
- * Life of a VM: the file is opened and checked before anything of the VM exists, so that a wrong file
- * costs nothing; it is copied into RAM at each power-on. Main thread.
- * Source: Linux, Documentation/arch/x86/boot.rst.
+ * Life of a VM: the file is opened and checked before anything of the VM exists, so that a wrong
+ * file costs nothing; it is copied into RAM at each power-on. Main thread. Source: Linux,
+ * Documentation/arch/x86/boot.rst.
  *
- * A bzImage holds a small decompressor and the real kernel, compressed. Running the decompressor in the
- * guest costs 40 to 70 ms at each boot; unpacking here costs less, and nothing at all from the second
- * time on (boot/kernel_cache.c). The price: that decompressor is what randomises the kernel's address.
+ * A bzImage holds a small decompressor and the real kernel, compressed. Running the decompressor in
+ * the guest costs 40 to 70 ms at each boot; unpacking here costs less, and nothing at all from the
+ * second time on (boot/kernel_cache.c). The price: that decompressor is what randomises the
+ * kernel's address.
  */
 #include "memmap.h"
 #include "x86.h"
@@ -27,8 +28,9 @@
 const char *arch_default_cmdline(void)
 {
 	/*
-	 * "r": the receiver may hold the sender back (RTS), so that no input is lost. panic=-1: a panic ends
-	 * the VM now. The rest keeps the kernel from testing and waiting for what is not there.
+	 * "r": the receiver may hold the sender back (RTS), so that no input is lost. panic=-1: a
+	 * panic ends the VM now. The rest keeps the kernel from testing and waiting for what is not
+	 * there.
 	 */
 	return "console=ttyS0,115200n8r panic=-1 reboot=acpi tsc=reliable no_timer_check "
 	       "rcupdate.rcu_expedited=1 cryptomgr.notests 8250.nr_uarts=1";
@@ -42,14 +44,22 @@ static int open_elf(struct kernel *k, struct err *e)
 	return 0;
 }
 
-static int unpack(struct kernel *k, const uint8_t *payload, struct err *e)
+static int unpack(struct kernel *k, struct err *e)
 {
 	const struct bzimage *bz = &k->bz;
-	bool hit;
-	int fd;
+	uint8_t *payload = malloc(bz->payload_len);
+	bool hit = false;
+	int fd, rc;
 
-	if (kernel_cache_get(&fd, payload, bz->payload_len, bz->unpacked_len, &hit, e) < 0)
-		return err_wrap(e, "%s", k->file.name);
+	if (!payload)
+		return err_set(e, -ENOMEM, "%s: out of memory", k->file.name);
+	rc = image_read(&k->file, bz->payload_off, payload, bz->payload_len, e);
+	if (rc == 0 &&
+	    kernel_cache_get(&fd, payload, bz->payload_len, bz->unpacked_len, &hit, e) < 0)
+		rc = err_wrap(e, "%s", k->file.name);
+	free(payload);
+	if (rc < 0)
+		return rc;
 	log_info("%s: unpacked kernel %s", k->file.name, hit ? "from the cache" : "made now");
 	return image_from_fd(&k->unpacked, fd, k->file.name, e);
 }
@@ -57,27 +67,13 @@ static int unpack(struct kernel *k, const uint8_t *payload, struct err *e)
 /* A payload that we cannot unpack is still a kernel that can unpack itself. */
 static int open_payload(struct kernel *k, struct err *e)
 {
-	uint8_t *payload = malloc(k->bz.payload_len);
-	enum compression c;
-	int rc;
-
-	if (!payload)
-		return err_set(e, -ENOMEM, "%s: out of memory", k->file.name);
-	rc = image_read(&k->file, k->bz.payload_off, payload, k->bz.payload_len, e);
-	if (rc < 0) {
-		free(payload);
-		return rc;
-	}
-	c = compression_probe(payload, k->bz.payload_len);
-	if (c == COMPRESSION_UNKNOWN || c == COMPRESSION_NONE) {
-		log_info("%s: %s payload: the guest unpacks it", k->file.name, compression_name(c));
+	if (k->bz.compression == COMPRESSION_UNKNOWN) {
+		log_info("%s: payload of an unknown kind: the guest unpacks it", k->file.name);
 		k->how = KERNEL_BZIMAGE;
-	} else {
-		rc = unpack(k, payload, e);
+		return 0;
 	}
-	free(payload);
-	if (rc < 0 || k->how == KERNEL_BZIMAGE)
-		return rc;
+	if (unpack(k, e) < 0)
+		return e->code;
 	return open_elf(k, e);
 }
 
@@ -91,7 +87,8 @@ static int open_bzimage(struct kernel *k, enum boot_mode mode, struct err *e)
 	else if (open_payload(k, e) < 0)
 		return e->code;
 	if (k->how == KERNEL_BZIMAGE && !(k->bz.xloadflags & XLF_KERNEL_64))
-		return err_set(e, ERR_IMAGE, "%s: a 32-bit kernel (expected one with a 64-bit entry)",
+		return err_set(e, ERR_IMAGE,
+			       "%s: a 32-bit kernel (expected one with a 64-bit entry)",
 			       k->file.name);
 	return 0;
 }
@@ -116,7 +113,8 @@ int arch_kernel_open(struct kernel **out, const char *path, enum boot_mode mode,
 	else if (rc == 0 && kind == IMAGE_ELF)
 		rc = open_elf(k, e);
 	else if (rc == 0)
-		rc = err_set(e, ERR_IMAGE, "%s: not a kernel: %s (expected a bzImage or an ELF vmlinux)",
+		rc = err_set(e, ERR_IMAGE,
+			     "%s: not a kernel: %s (expected a bzImage or an ELF vmlinux)",
 			     k->file.name, image_describe(&k->file));
 	if (rc < 0)
 		arch_kernel_close(k);
@@ -159,10 +157,11 @@ void arch_kernel_describe(const struct kernel *k, char *buf, size_t size)
 
 	if (k->has_bz)
 		snprintf(what, sizeof(what),
-			 "bzImage, boot protocol %u.%u, Linux %s\npayload: %" PRIu64 " KiB, %" PRIu64
-			 " KiB unpacked; needs %u MiB to start", k->bz.version >> 8, k->bz.version & 0xff,
-			 k->bz.release, k->bz.payload_len / KIB, k->bz.unpacked_len / KIB,
-			 (unsigned int)(k->bz.init_size / MIB));
+			 "bzImage, boot protocol %u.%u, Linux %s\npayload: %s, %" PRIu64
+			 " KiB, %" PRIu64 " KiB unpacked; needs %u MiB to start",
+			 k->bz.version >> 8, k->bz.version & 0xff, k->bz.release,
+			 compression_name(k->bz.compression), k->bz.payload_len / KIB,
+			 k->bz.unpacked_len / KIB, (unsigned int)(k->bz.init_size / MIB));
 	else
 		snprintf(what, sizeof(what), "ELF vmlinux, %u segments", k->elf.n_segments);
 	snprintf(buf, size, "%s\nentered by: %s", what, entry[k->how]);
@@ -182,7 +181,8 @@ static void kernel_extent(const struct kernel *k, uint64_t low_ram, gpa_t *at, g
 	*end = k->elf.end; /* its .bss and .brk are in it; init_size is for unpacking in place */
 }
 
-int boot_place(struct boot_layout *l, const struct arch_boot *b, const struct gmem *m, struct err *e)
+int boot_place(struct boot_layout *l, const struct arch_boot *b, const struct gmem *m,
+	       struct err *e)
 {
 	const struct kernel *k = b->kernel;
 	uint64_t low = e820_low_ram(m), top = low;
@@ -204,7 +204,8 @@ int boot_place(struct boot_layout *l, const struct arch_boot *b, const struct gm
 		return err_set(e, ERR_IMAGE,
 			       "%s: %" PRIu64 " MiB do not fit beside the kernel: %" PRIu64
 			       " MiB are free: give the VM more RAM with --mem",
-			       b->initrd->name, (l->initrd_len + MIB - 1) / MIB, top < end ? 0 : (top - end) / MIB);
+			       b->initrd->name, (l->initrd_len + MIB - 1) / MIB,
+			       top < end ? 0 : (top - end) / MIB);
 	l->initrd = align_down(top - l->initrd_len, 4096);
 	if (l->initrd < end)
 		return err_set(e, ERR_IMAGE, "%s: does not fit beside the kernel", b->initrd->name);

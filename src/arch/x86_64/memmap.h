@@ -1,8 +1,8 @@
 /*
  * memmap.h - the guest-physical address map, each line with its reason.
  *
- * Private to src/arch/x86_64. What boot protocols fix is named after them; the rest is ours to choose,
- * and the kernel learns it from the memory map and from ACPI.
+ * Private to src/arch/x86_64. What boot protocols fix is named after them; the rest is ours to
+ * choose, and the kernel learns it from the memory map and from ACPI.
  */
 #ifndef VMM_ARCH_X86_64_MEMMAP_H
 #define VMM_ARCH_X86_64_MEMMAP_H
@@ -18,14 +18,16 @@
 
 /* A PC has its extended BIOS data area, video memory and ROMs here; kernels never use it as RAM. */
 #define MAP_EBDA 0x9fc00ull
-#define MAP_ACPI 0xe0000ull /* where kernels without a better hint look for the RSDP (ACPI 6.4, 5.2.5.1) */
+#define MAP_ACPI                                                                                   \
+	0xe0000ull /* where kernels without a better hint look for the RSDP (ACPI 6.4, 5.2.5.1) */
 #define MAP_ACPI_END 0x100000ull
 
 #define MAP_HIGH_RAM 0x100000ull /* RAM proper starts at 1 MiB */
 #define MAP_HOLE 0xc0000000ull /* 3 GiB: RAM stops, devices and interrupt controllers follow */
 #define MAP_IOAPIC 0xfec00000ull /* where KVM has them */
 #define MAP_LAPIC 0xfee00000ull
-#define MAP_IDENTITY 0xfffbc000ull /* KVM's own pages for real mode on Intel, just below the BIOS's place */
+#define MAP_IDENTITY                                                                               \
+	0xfffbc000ull /* KVM's own pages for real mode on Intel, just below the BIOS's place */
 #define MAP_TSS 0xfffbd000ull
 #define MAP_ABOVE_4G 0x100000000ull /* RAM goes on */
 

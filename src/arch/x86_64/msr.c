@@ -1,5 +1,6 @@
 /*
- * msr.c - the few model-specific registers that do not start as the architecture's reset leaves them.
+ * msr.c - the few model-specific registers that do not start as the architecture's reset leaves
+ * them.
  *
  * Life of a VM: once for each vCPU, while it is made. Main thread.
  * Source: Intel SDM volume 4; volume 3, 12.11.2.1 "IA32_MTRR_DEF_TYPE MSR".
@@ -14,8 +15,8 @@
 #define MTRR_WRITE_BACK 6
 
 /*
- * Firmware would have switched the MTRRs on. Without them kernels believe all memory uncached and some
- * then leave the PAT alone. A KVM that refuses has none to emulate: nothing is lost.
+ * Firmware would have switched the MTRRs on. Without them kernels believe all memory uncached and
+ * some then leave the PAT alone. A KVM that refuses has none to emulate: nothing is lost.
  */
 int msr_init(struct kvm_vcpu *v, struct err *e)
 {

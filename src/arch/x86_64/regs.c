@@ -2,8 +2,9 @@
  * regs.c - the state in which the first vCPU meets the kernel.
  *
  * Life of a VM: the last thing before the vCPU threads start. Main thread.
- * Source: Linux, Documentation/arch/x86/boot.rst, "64-bit Boot Protocol"; Xen, docs/misc/pvh.pandoc,
- * "PVH guest entry" (as x86/HVM direct boot ABI); Intel SDM volume 3, 3.4.5 segment descriptors.
+ * Source: Linux, Documentation/arch/x86/boot.rst, "64-bit Boot Protocol"; Xen,
+ * docs/misc/pvh.pandoc, "PVH guest entry" (as x86/HVM direct boot ABI); Intel SDM volume 3, 3.4.5
+ * segment descriptors.
  */
 #include "memmap.h"
 #include "x86.h"
@@ -75,7 +76,8 @@ static bool load_gdt(struct gmem *m)
 	return gmem_write(m, MAP_GDT, gdt, sizeof(gdt));
 }
 
-/* One PML4, one page of pointers, four directories: guest-virtual equals guest-physical up to 4 GiB. */
+/* One PML4, one page of pointers, four directories: guest-virtual equals guest-physical up to 4
+ * GiB. */
 static bool load_page_tables(struct gmem *m)
 {
 	uint64_t pml4 = MAP_PAGE_TABLES, pdpt = pml4 + PAGE_SIZE, pd = pdpt + PAGE_SIZE;

@@ -3,7 +3,8 @@
  *
  * Life of a VM: while options are checked, and while vCPUs and ACPI tables are made. Main thread.
  * Source: Intel SDM volume 3, 9.9.1 "Hierarchical Mapping of Shared Resources"; AMD APM volume 3,
- * appendix E.4. Each level's field is as wide as it must be, so ids have gaps unless the counts are powers of two.
+ * appendix E.4. Each level's field is as wide as it must be, so ids have gaps unless the counts are
+ * powers of two.
  */
 #include "x86.h"
 #include <errno.h>
@@ -44,12 +45,15 @@ int arch_check_topology(const struct cpu_topology *t, const struct kvm_sys *sys,
 		return err_set(e, -EINVAL, "--cpus: %u CPUs: this host's KVM allows at most %u", n,
 			       sys->max_vcpus);
 	if (last >= sys->max_vcpu_id)
-		return err_set(e, -EINVAL,
-			       "--cpus: sockets=%u,cores=%u,threads=%u needs the APIC id %u: this host's "
-			       "KVM allows at most %u; powers of two leave no gaps", t->sockets, t->cores,
-			       t->threads, last, sys->max_vcpu_id - 1);
+		return err_set(
+			e, -EINVAL,
+			"--cpus: sockets=%u,cores=%u,threads=%u needs the APIC id %u: this host's "
+			"KVM allows at most %u; powers of two leave no gaps",
+			t->sockets, t->cores, t->threads, last, sys->max_vcpu_id - 1);
 	if (last > 254 && kvm_sys_cap(sys, KVM_CAP_X2APIC_API) <= 0)
-		return err_set(e, -EINVAL, "--cpus: %u CPUs: this host's KVM lacks KVM_CAP_X2APIC_API, "
-					   "needed for more than 255", n);
+		return err_set(e, -EINVAL,
+			       "--cpus: %u CPUs: this host's KVM lacks KVM_CAP_X2APIC_API, "
+			       "needed for more than 255",
+			       n);
 	return 0;
 }

@@ -9,9 +9,9 @@
 #include <vmm/boot/elf.h>
 
 enum kernel_how { /* how the first vCPU enters */
-	KERNEL_PVH, /* 32-bit, the PVH note's entry */
-	KERNEL_64, /* a vmlinux at its 64-bit entry, with boot_params */
-	KERNEL_BZIMAGE, /* the bzImage's own decompressor at its 64-bit entry */
+		  KERNEL_PVH, /* 32-bit, the PVH note's entry */
+		  KERNEL_64, /* a vmlinux at its 64-bit entry, with boot_params */
+		  KERNEL_BZIMAGE, /* the bzImage's own decompressor at its 64-bit entry */
 };
 
 struct kernel {
@@ -41,8 +41,10 @@ struct boot_layout { /* what boot_place() decided */
 	gpa_t initrd;
 	uint64_t initrd_len; /* 0: none */
 };
-int boot_place(struct boot_layout *l, const struct arch_boot *b, const struct gmem *m, struct err *e);
-int boot_linux_load(struct arch_boot *b, const struct boot_layout *l, struct gmem *m, struct err *e);
+int boot_place(struct boot_layout *l, const struct arch_boot *b, const struct gmem *m,
+	       struct err *e);
+int boot_linux_load(struct arch_boot *b, const struct boot_layout *l, struct gmem *m,
+		    struct err *e);
 int boot_pvh_load(struct arch_boot *b, const struct boot_layout *l, struct gmem *m, struct err *e);
 
 /* ACPI tables at MAP_ACPI. */

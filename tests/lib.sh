@@ -1,0 +1,63 @@
+# lib.sh - what every test script shares; sourced, not run.
+#
+# A script sets SUITE, defines one function for each test, named after the rule that it holds, and ends with
+# `run_tests NAME...`. Each test runs in a subshell with `set -eu` and an empty directory of its own in $T
+# (removed afterwards), and prints one line: "ok SUITE: NAME" or "FAIL SUITE: NAME: why", which
+# tests/run counts. A test fails by a command that fails, or by `fail WHY`.
+
+set -u
+ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+BUILD=${BUILD:-$ROOT/build}
+VMM=${VMM:-$BUILD/vmm} # another variant's program may be put in its place
+export XDG_CACHE_HOME
+
+fail() { # fail WHY...: ends the test
+	echo "$*" >"$T/why"
+	exit 1
+}
+
+# status EXPECTED CMD...: runs CMD with its output in $T/out and $T/err; its exit status must be EXPECTED.
+status() {
+	local want=$1 got=0
+	shift
+	"$@" >"$T/out" 2>"$T/err" </dev/null || got=$?
+	[ "$got" = "$want" ] || fail "exit status $got, expected $want: $* ($(tail -n 3 "$T/err" | tr '\n' ' '))"
+}
+
+has() { # has FILE TEXT: the file contains the text
+	grep -qF -- "$2" "$1" || fail "\"$2\" is not in $(basename "$1"): $(tail -n 3 "$1" | tr '\n' ' ')"
+}
+
+run_one() { # run_one NAME: in a subshell; prints the line
+	local name=$1 rc=0
+	T=$(mktemp -d)
+	export XDG_CACHE_HOME=${XDG_CACHE_HOME:-$T/cache}
+	(
+		set -e
+		cd "$T"
+		"$name"
+	) >"$T/log" 2>&1 || rc=$?
+	if [ $rc = 0 ]; then
+		echo "ok $SUITE: $name"
+	else
+		echo "FAIL $SUITE: $name: $(cat "$T/why" 2>/dev/null || tail -n 3 "$T/log" | tr '\n' ' ')"
+	fi
+	rm -rf "$T"
+	return $rc
+}
+
+# run_tests [-j N] NAME...: all of them, N at a time; returns 1 if any failed. ONLY=PATTERN picks some.
+run_tests() {
+	local jobs=1 failed=0 name
+	if [ "$1" = -j ]; then
+		jobs=$2
+		shift 2
+	fi
+	for name in "$@"; do
+		case $name in ${ONLY:-*}) ;; *) continue ;; esac
+		while [ "$(jobs -rp | wc -l)" -ge "$jobs" ]; do wait -n || failed=1; done
+		run_one "$name" &
+	done
+	while [ "$(jobs -rp | wc -l)" -gt 0 ]; do wait -n || failed=1; done
+	return $failed
+}
