@@ -85,6 +85,7 @@ UNIT := $(patsubst tests/unit/%.c,$(O)/unit/%,$(UNIT_SRC))
 FAKES_test_acpi_pm := fake_env
 FAKES_test_exitport := fake_env
 FAKES_test_i8042 := fake_env
+FAKES_test_machine := fake_vm fake_kvm fake_kernel
 FAKES_test_pvpanic := fake_env
 FAKES_test_rtc_cmos := fake_env
 FAKES_test_uart16550 := fake_env fake_chardev
@@ -112,7 +113,7 @@ $(O)/unit/%: $(O)/tests/unit/%.o $(O)/tests/unit/unit.o \
 
 .PHONY: run
 run: setup ## boot Debian's kernel to a shell on the terminal; installs and fetches what is missing
-	@$(MAKE) --no-print-directory all
+	@$(MAKE) -s all
 	@tools/guest-assets vmlinuz-6.1-cloud initrd.cpio.gz
 	@tools/boot-shell
 

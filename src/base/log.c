@@ -69,6 +69,15 @@ void log_at(enum log_level level, const char *fmt, ...)
 	va_end(ap);
 }
 
+void log_say(const char *fmt, ...)
+{
+	va_list ap;
+
+	va_start(ap, fmt);
+	emit("", fmt, ap);
+	va_end(ap);
+}
+
 static uint64_t now_ns(void)
 {
 	struct timespec ts;

@@ -251,6 +251,7 @@ static void out_flush(void *arg)
 
 static const char help[] = "\r\nCtrl-A x  end the VM\r\n"
 			   "Ctrl-A p  press the power button\r\n"
+			   "Ctrl-A s  pause the VM, or go on\r\n"
 			   "Ctrl-A a  send Ctrl-A to the guest (as does Ctrl-A twice)\r\n"
 			   "Ctrl-A h  this help\r\n";
 

@@ -80,7 +80,7 @@ static int open_pty(struct chardev_fds *f, struct err *e)
 	fcntl(f->in.fd, F_SETFD, FD_CLOEXEC);
 	if (chardev_fd_share(&f->out, &f->in) < 0)
 		return err_errno(e, "--serial pty");
-	fprintf(stderr, "vmm: console on %s\n", path);
+	log_say("console on %s", path);
 	return 0;
 }
 

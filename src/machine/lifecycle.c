@@ -154,7 +154,7 @@ static void toggle_pause(struct machine *m)
 		park_all(m);
 	else
 		ask_all(m, VCPU_RUNNING);
-	log_warn("%s", m->paused ? "paused; Ctrl-A s again to go on" : "running");
+	log_say("%s", m->paused ? "paused; Ctrl-A s again to go on" : "running");
 }
 
 void machine_on_command(void *arg, char key)
@@ -195,7 +195,8 @@ int machine_run(struct machine *m, struct vm_result *result, struct err *e)
 	if (signals_watch(&m->signals, m->loop, on_signal, m, e) < 0)
 		return e->code;
 	if (cfg->timeout_ns)
-		evloop_timer_set(m->loop, &m->timeout, cfg->start_ns + cfg->timeout_ns);
+		evloop_timer_set(m->loop, &m->timeout,
+				 cfg->start_ns + min_u64(cfg->timeout_ns, UINT64_MAX - cfg->start_ns));
 	chardev_start(m->console);
 	rc = start_all(m, e);
 	if (rc == 0)

@@ -10,7 +10,6 @@
  * kernel/reboot.c, for the messages.
  */
 #include "machine.h"
-#include <stdio.h>
 #include <vmm/base/util.h>
 
 #define SETTLE_NS (500 * NS_PER_MS)
@@ -36,17 +35,11 @@ void watch_init(struct machine *m)
 
 static void expected(struct machine *m)
 {
-	uint64_t us = (evloop_now_ns() - m->cfg->start_ns) / 1000;
-	char line[512];
-	int n;
+	uint64_t ms = (evloop_now_ns() - m->cfg->start_ns) / NS_PER_MS;
 
 	m->watch.expected = true;
-	/* On stderr whatever the log level: it is what --expect is asked for. */
-	n = snprintf(line, sizeof(line), "%svmm: \"%s\" after %llu.%03llu s%s\n",
-		     log_is_raw() ? "\r\n" : "\n", m->cfg->expect,
-		     (unsigned long long)(us / 1000000), (unsigned long long)(us / 1000 % 1000),
-		     log_is_raw() ? "\r" : "");
-	fwrite(line, 1, min_size((size_t)n, sizeof(line) - 1), stderr);
+	log_say("\"%s\" after %llu.%03llu s", m->cfg->expect, (unsigned long long)(ms / 1000),
+		(unsigned long long)(ms % 1000));
 	machine_end(m, END_EXPECTED, 0);
 }
 

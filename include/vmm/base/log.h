@@ -22,6 +22,8 @@ bool log_is_raw(void);
 bool log_level_parse(const char *s, enum log_level *out);
 
 __attribute__((format(printf, 2, 3))) void log_at(enum log_level level, const char *fmt, ...);
+/* An answer to what the user asked for: printed at every level. */
+__attribute__((format(printf, 1, 2))) void log_say(const char *fmt, ...);
 #define log_error(...) log_at(LOG_ERROR, __VA_ARGS__)
 #define log_warn(...) log_at(LOG_WARN, __VA_ARGS__)
 #define log_info(...) log_at(LOG_INFO, __VA_ARGS__)
