@@ -189,8 +189,8 @@ int config_cmdline(const struct vm_config *c, size_t max, char **out, struct err
 
 	if (!c->cmdline)
 		terminal_words(c, words, sizeof(words));
-	n = asprintf(out, "%s%s%s%s", c->cmdline ? c->cmdline : arch_default_cmdline(), words,
-		     c->append ? " " : "", c->append ? c->append : "");
+	n = asprintf(out, "%s%s%s%s", c->cmdline ? c->cmdline : arch_default_cmdline(&c->cpus),
+		     words, c->append ? " " : "", c->append ? c->append : "");
 	if (n < 0)
 		return err_set(e, -ENOMEM, "command line: out of memory");
 	if ((size_t)n <= max)

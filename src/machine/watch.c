@@ -51,7 +51,9 @@ static void feed(struct machine *m, uint8_t byte)
 		expected(m);
 	if (match_feed(&w->panic, byte))
 		w->panicking = true;
-	if (match_feed(&w->restarting, byte) | match_feed(&w->powering_down, byte))
+	if (match_feed(&w->restarting, byte))
+		w->panicking = false;
+	if (match_feed(&w->powering_down, byte))
 		w->panicking = false;
 	if (match_feed(&w->panic_end, byte)) {
 		w->settling = true;

@@ -41,8 +41,8 @@ void arch_kernel_describe(const struct kernel *k, char *buf, size_t size);
  * there. */
 const struct image *arch_kernel_unpacked(const struct kernel *k);
 
-/* The command line that --append adds to. */
-const char *arch_default_cmdline(void);
+/* The command line that --append adds to; static. */
+const char *arch_default_cmdline(const struct cpu_topology *t);
 
 /* Lays `bytes` of RAM out in the guest's address space. */
 int arch_add_ram(struct gmem *m, uint64_t bytes, struct err *e);

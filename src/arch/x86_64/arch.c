@@ -13,8 +13,7 @@ int arch_vm_init(struct kvm_vm *vm, const struct cpu_topology *t, struct err *e)
 {
 	if (kvm_vm_set_tss(vm, (uint32_t)MAP_TSS, MAP_IDENTITY, e) < 0)
 		return e->code;
-	/* xAPIC ids end at 254; 255 addresses all CPUs. */
-	if (arch_vcpu_id(t, cpu_topology_total(t) - 1) > 254 && kvm_vm_enable_x2apic_ids(vm, e) < 0)
+	if (topology_needs_x2apic_ids(t) && kvm_vm_enable_x2apic_ids(vm, e) < 0)
 		return e->code;
 	return kvm_vm_create_irqchip(vm, e);
 }

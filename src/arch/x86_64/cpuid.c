@@ -22,6 +22,8 @@
 #define FEATURE_CMP_LEGACY (1u << 1) /* 80000001.ECX: HTT means cores */
 #define FEATURE_TOPOEXT (1u << 22) /* 80000001.ECX: 8000001d and 8000001e are there */
 #define KVM_CPUID_BASE 0x40000000u
+#define KVM_CPUID_FEATURES 0x40000001u
+#define KVM_FEATURE_MSI_EXT_DEST_ID (1u << 15) /* EAX: APIC ids past 254 need no IOMMU */
 #define KVM_CPUID_TIMING                                                                           \
 	0x40000010u /* TSC and APIC timer in kHz; a leaf that hypervisors share                    \
 		     */
@@ -32,6 +34,7 @@ struct cpu_view { /* one vCPU's place */
 	unsigned int apic_id, thread_bits, core_bits;
 	unsigned int n; /* logical processors in its socket */
 	bool deadline, intel;
+	bool large; /* some vCPU has an APIC id past 254 */
 	uint32_t tsc_khz;
 };
 
@@ -174,6 +177,8 @@ static void describe(struct kvm_cpuid2 *c, const struct cpu_view *v)
 			e->eax = (uint32_t)max_u64(e->eax, 0xb);
 		else if (e->function == 1)
 			fix_leaf_1(e, v);
+		else if (e->function == KVM_CPUID_FEATURES && v->large)
+			e->eax |= KVM_FEATURE_MSI_EXT_DEST_ID;
 		else if (e->function == 4 || e->function == 0x8000001d)
 			fix_cache(e, v);
 		else if (!v->intel)
@@ -192,6 +197,7 @@ int cpuid_init(struct kvm_vcpu *v, unsigned int index, const struct cpu_topology
 		.thread_bits = topology_thread_bits(t),
 		.core_bits = topology_core_bits(t),
 		.n = t->cores * t->threads,
+		.large = topology_needs_x2apic_ids(t),
 		.deadline = kvm_sys_cap(sys, KVM_CAP_TSC_DEADLINE_TIMER) > 0,
 		.tsc_khz = kvm_vcpu_tsc_khz(v),
 	};

@@ -83,8 +83,7 @@ static void describe_internal_error(const struct kvm_run *run, char *buf, size_t
 	static const char *const what[] = {
 		[0] = "",
 		[KVM_INTERNAL_ERROR_EMULATION] =
-			": KVM could not emulate an instruction (code in device "
-			"memory, or one that it does not know)",
+			": KVM could not emulate an instruction (in device memory, or unknown)",
 		[KVM_INTERNAL_ERROR_SIMUL_EX] = ": two exceptions at once",
 		[KVM_INTERNAL_ERROR_DELIVERY_EV] = ": an event could not be delivered",
 	};

@@ -25,15 +25,21 @@
 #define XLF_KERNEL_64 1u /* boot.rst: the kernel has the 64-bit entry */
 #define LINUX_CMDLINE_MAX 2047u /* COMMAND_LINE_SIZE on x86, without the NUL */
 
-const char *arch_default_cmdline(void)
+/*
+ * "r": the receiver may hold the sender back (RTS), so that no input is lost. panic=-1: a panic
+ * ends the VM now. The rest keeps the kernel from testing and waiting for what is not there.
+ */
+#define DEFAULT_CMDLINE                                                                            \
+	"console=ttyS0,115200n8r panic=-1 reboot=acpi tsc=reliable no_timer_check "                \
+	"rcupdate.rcu_expedited=1 cryptomgr.notests 8250.nr_uarts=1"
+
+const char *arch_default_cmdline(const struct cpu_topology *t)
 {
-	/*
-	 * "r": the receiver may hold the sender back (RTS), so that no input is lost. panic=-1: a
-	 * panic ends the VM now. The rest keeps the kernel from testing and waiting for what is not
-	 * there.
-	 */
-	return "console=ttyS0,115200n8r panic=-1 reboot=acpi tsc=reliable no_timer_check "
-	       "rcupdate.rcu_expedited=1 cryptomgr.notests 8250.nr_uarts=1";
+	/* KVM's I/O APIC has 8 bits for a destination: past them, keep its interrupts on the first
+	 * CPU. */
+	if (topology_needs_x2apic_ids(t))
+		return DEFAULT_CMDLINE " irqaffinity=0";
+	return DEFAULT_CMDLINE;
 }
 
 static int open_elf(struct kernel *k, struct err *e)

@@ -37,6 +37,11 @@ unsigned int arch_vcpu_id(const struct cpu_topology *t, unsigned int index)
 	return ((socket << topology_core_bits(t)) | core) << topology_thread_bits(t) | thread;
 }
 
+bool topology_needs_x2apic_ids(const struct cpu_topology *t)
+{
+	return arch_vcpu_id(t, cpu_topology_total(t) - 1) > 254;
+}
+
 int arch_check_topology(const struct cpu_topology *t, const struct kvm_sys *sys, struct err *e)
 {
 	unsigned int n = cpu_topology_total(t), last = arch_vcpu_id(t, n - 1);
@@ -50,7 +55,7 @@ int arch_check_topology(const struct cpu_topology *t, const struct kvm_sys *sys,
 			"--cpus: sockets=%u,cores=%u,threads=%u needs the APIC id %u: this host's "
 			"KVM allows at most %u; powers of two leave no gaps",
 			t->sockets, t->cores, t->threads, last, sys->max_vcpu_id - 1);
-	if (last > 254 && kvm_sys_cap(sys, KVM_CAP_X2APIC_API) <= 0)
+	if (topology_needs_x2apic_ids(t) && kvm_sys_cap(sys, KVM_CAP_X2APIC_API) <= 0)
 		return err_set(e, -EINVAL,
 			       "--cpus: %u CPUs: this host's KVM lacks KVM_CAP_X2APIC_API, "
 			       "needed for more than 255",

@@ -58,6 +58,9 @@ int regs_init_64(struct kvm_vcpu *v, const struct arch_boot *b, struct err *e);
 /* The GDT and the page tables that regs_init_64() points to. */
 int regs_load_tables(struct gmem *m, struct err *e);
 
+/* xAPIC ids end at 254, and 255 addresses all CPUs. */
+bool topology_needs_x2apic_ids(const struct cpu_topology *t);
+
 /* Bits of the APIC id that number threads in a core, and cores in a socket. */
 unsigned int topology_thread_bits(const struct cpu_topology *t);
 unsigned int topology_core_bits(const struct cpu_topology *t);
