@@ -444,6 +444,17 @@ void chardev_start(struct chardev *c)
 	out_flush(c);
 }
 
+/* With nobody attached there is nobody to wait for. */
+static bool out_is_empty(struct chardev *c)
+{
+	bool empty;
+
+	pthread_mutex_lock(&c->lock);
+	empty = !c->attached || c->tail == c->head;
+	pthread_mutex_unlock(&c->lock);
+	return empty;
+}
+
 void chardev_drain(struct chardev *c, uint64_t deadline_ns)
 {
 	struct pollfd p = { .events = POLLOUT };
@@ -453,11 +464,13 @@ void chardev_drain(struct chardev *c, uint64_t deadline_ns)
 		limit = min_u64(limit ? limit : UINT64_MAX, now + TERMINAL_DRAIN_NS);
 	for (;;) {
 		evloop_del(&c->out_ev);
-		out_flush(c);
+		out_flush(c); /* the device may add what it had held back */
 		p.fd = c->fds.out.fd;
 		now = evloop_now_ns();
-		if (!c->out_ev.loop || (limit && now >= limit))
+		if (out_is_empty(c) || (limit && now >= limit))
 			return;
+		if (!c->out_ev.loop)
+			continue;
 		poll(&p, 1, limit ? (int)min_u64((limit - now) / NS_PER_MS + 1, 1000) : 1000);
 	}
 }

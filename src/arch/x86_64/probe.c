@@ -45,7 +45,7 @@ static int load(struct kvm_vm *vm, struct gmem *m, struct err *e)
 
 static int run(struct probe *p, const struct kvm_vm *vm, struct err *e)
 {
-	struct arch_boot start = { .entry = CODE_AT };
+	struct arch_boot start = { .entry = CODE_AT, .topology = { 1, 1, 1 } };
 	struct kvm_vcpu v;
 	uint64_t began;
 	int rc;

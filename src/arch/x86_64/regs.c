@@ -16,6 +16,7 @@
 #define CR4_PAE (1u << 5)
 #define EFER_LME (1u << 8)
 #define EFER_LMA (1u << 10)
+#define APIC_BASE_EXTD (1u << 10)
 #define RFLAGS_FIXED 2u /* bit 1 always reads as one; interrupts are off */
 
 #define BOOT_CS 0x10 /* boot.rst: __BOOT_CS and __BOOT_DS */
@@ -104,9 +105,17 @@ int regs_load_tables(struct gmem *m, struct err *e)
 	return 0;
 }
 
-static int set(struct kvm_vcpu *v, const struct kvm_sregs *s, struct kvm_regs *r, struct err *e)
+/*
+ * A kernel that finds its local APIC in xAPIC mode leaves out the CPUs whose id does not fit there:
+ * with such ones firmware would have switched (Intel SDM volume 3, 11.12.1 "Detecting and Enabling
+ * x2APIC Mode").
+ */
+static int set(struct kvm_vcpu *v, const struct arch_boot *b, struct kvm_sregs *s,
+	       struct kvm_regs *r, struct err *e)
 {
 	r->rflags = RFLAGS_FIXED;
+	if (topology_needs_x2apic_ids(&b->topology))
+		s->apic_base |= APIC_BASE_EXTD;
 	if (kvm_vcpu_set_sregs(v, s, e) < 0)
 		return e->code;
 	return kvm_vcpu_set_regs(v, r, e);
@@ -121,7 +130,7 @@ int regs_init_pvh(struct kvm_vcpu *v, const struct arch_boot *b, struct err *e)
 		return err_errno(e, "KVM_GET_SREGS");
 	set_segments(&s, false);
 	s.cr0 = CR0_PE | CR0_ET;
-	return set(v, &s, &r, e);
+	return set(v, b, &s, &r, e);
 }
 
 int regs_init_64(struct kvm_vcpu *v, const struct arch_boot *b, struct err *e)
@@ -136,5 +145,5 @@ int regs_init_64(struct kvm_vcpu *v, const struct arch_boot *b, struct err *e)
 	s.cr3 = MAP_PAGE_TABLES;
 	s.cr4 = CR4_PAE;
 	s.efer = EFER_LME | EFER_LMA;
-	return set(v, &s, &r, e);
+	return set(v, b, &s, &r, e);
 }
