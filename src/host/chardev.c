@@ -24,6 +24,12 @@
 #include <vmm/host/emergency.h>
 #include <vmm/host/evloop.h>
 
+/*
+ * Output waits for company: a line, OUT_BATCH bytes or OUT_WAIT_NS, whichever comes first. A
+ * write(2) for each byte would cost more than the guest's whole start.
+ */
+#define OUT_BATCH 1024u
+#define OUT_WAIT_NS NS_PER_MS
 #define CHUNK 4096u /* bytes moved in one go */
 #define ESCAPE 0x01 /* Ctrl-A */
 #define TERMINAL_DRAIN_NS (2 * NS_PER_S)
@@ -39,6 +45,7 @@ struct chardev {
 	/* Loop thread */
 	struct chardev_fds fds;
 	struct ev_fd in_ev, out_ev, listen_ev;
+	struct ev_timer out_timer; /* armed while less than a batch waits */
 	struct ev_timer attach_timer; /* a pty tells of a new client only when asked */
 	bool in_eof, escaped, started;
 
@@ -49,6 +56,8 @@ struct chardev {
 	pthread_mutex_t lock; /* guards what follows; innermost of all locks */
 	bool attached; /* somebody reads: the ring may not overwrite */
 	bool refused; /* chardev_put() said no; `room` is owed */
+	bool waiting; /* the loop knows that there is output */
+	bool due; /* and that it is to go now */
 	uint64_t head, seen, tail; /* written, shown to the watch, gone; tail <= seen <= head */
 	uint8_t out[CHARDEV_OUT_BYTES];
 	uint32_t in_head, in_tail;
@@ -77,7 +86,7 @@ static bool out_full_locked(struct chardev *c)
 
 bool chardev_put(struct chardev *c, uint8_t byte)
 {
-	bool full;
+	bool full, due, wake;
 
 	pthread_mutex_lock(&c->lock);
 	full = out_full_locked(c);
@@ -85,8 +94,13 @@ bool chardev_put(struct chardev *c, uint8_t byte)
 		c->refused = true;
 	else
 		c->out[c->head++ % CHARDEV_OUT_BYTES] = byte;
+	due = full || byte == '\n' || c->head - c->seen >= OUT_BATCH;
+	wake = !c->waiting || (due && !c->due);
+	c->waiting = true;
+	c->due |= due;
 	pthread_mutex_unlock(&c->lock);
-	evloop_post(c->loop, &c->out_task);
+	if (wake)
+		evloop_post(c->loop, &c->out_task);
 	return !full;
 }
 
@@ -206,14 +220,15 @@ static bool out_move(struct chardev *c)
 	if (n == 0)
 		return false;
 	done = c->fds.out.fd < 0 ? (ssize_t)n : chardev_fd_write(&c->fds.out, buf, n);
-	if (done < 0) {
-		if (errno == EINTR)
-			return true;
-		if (errno != EAGAIN)
-			out_broken(c);
-		else if (!c->out_ev.loop)
+	if (done < 0 && errno == EAGAIN) {
+		if (!c->out_ev.loop)
 			evloop_add(c->loop, &c->out_ev, c->fds.out.fd, EPOLLOUT, out_ready, c);
 		return false;
+	}
+	if (done < 0) {
+		if (errno != EINTR)
+			out_broken(c);
+		return true; /* again, or what is left goes nowhere */
 	}
 	pthread_mutex_lock(&c->lock);
 	c->tail += (uint64_t)done;
@@ -240,10 +255,28 @@ static void out_flush(void *arg)
 {
 	struct chardev *c = arg;
 
+	evloop_timer_cancel(&c->out_timer);
+	pthread_mutex_lock(&c->lock);
+	c->waiting = c->due = false; /* before the ring is read: what comes later wakes us again */
+	pthread_mutex_unlock(&c->lock);
 	out_show(c);
 	while (!c->out_ev.loop && out_move(c))
 		;
 	out_tell_room(c);
+}
+
+static void out_come(void *arg)
+{
+	struct chardev *c = arg;
+	bool due;
+
+	pthread_mutex_lock(&c->lock);
+	due = c->due;
+	pthread_mutex_unlock(&c->lock);
+	if (due)
+		out_flush(c);
+	else
+		evloop_timer_set(c->loop, &c->out_timer, evloop_now_ns() + OUT_WAIT_NS);
 }
 
 /* Input -----------------------------------------------------------------------------------------
@@ -419,7 +452,8 @@ int chardev_create(struct chardev **out, struct evloop *l, const struct chardev_
 	c->loop = l;
 	c->spec = *spec;
 	c->watch = *watch;
-	c->out_task = (struct ev_task){ .fn = out_flush, .arg = c };
+	c->out_task = (struct ev_task){ .fn = out_come, .arg = c };
+	c->out_timer = (struct ev_timer){ .fn = out_flush, .arg = c };
 	c->in_task = (struct ev_task){ .fn = in_resume, .arg = c };
 	c->attach_timer = (struct ev_timer){ .fn = pty_poll, .arg = c };
 	c->attached = spec->kind != CHARDEV_PTY && spec->kind != CHARDEV_UNIX;
@@ -482,6 +516,7 @@ void chardev_destroy(struct chardev *c)
 	evloop_del(&c->in_ev);
 	evloop_del(&c->out_ev);
 	evloop_del(&c->listen_ev);
+	evloop_timer_cancel(&c->out_timer);
 	evloop_timer_cancel(&c->attach_timer);
 	evloop_unpost(c->loop, &c->out_task);
 	evloop_unpost(c->loop, &c->in_task);
