@@ -5,6 +5,7 @@
  * Life of a VM: the first and the last lines that run. `vmm run` goes on in cmd_run.c.
  */
 #include "cli.h"
+#include <errno.h>
 #include <fcntl.h>
 #include <string.h>
 #include <unistd.h>
@@ -55,6 +56,15 @@ static void open_stdio(void)
 		close(fd);
 }
 
+/* What help, version and doctor have printed may not have arrived: a full disk, a closed pipe. */
+static int finish_output(int status)
+{
+	if (fflush(stdout) == 0 && !ferror(stdout))
+		return status;
+	log_error("standard output: %s", strerror(errno));
+	return EXIT_VMM;
+}
+
 int main(int argc, char **argv)
 {
 	const char *name = argc > 1 ? argv[1] : "help";
@@ -73,7 +83,7 @@ int main(int argc, char **argv)
 		return unknown(name);
 	rc = c->run(argc > 2 ? argc - 2 : 0, argv + 2, &e);
 	if (rc >= 0)
-		return rc;
+		return finish_output(rc);
 	log_error("%s", e.text);
 	return rc == ERR_IMAGE ? EXIT_IMAGE : EXIT_VMM;
 }

@@ -30,8 +30,10 @@ int pages_map(void **out, size_t len, struct err *e)
 	ram = (uint8_t *)align_up((uintptr_t)all + GUARD, HUGE_PAGE);
 	/* Keep exactly [ram - GUARD, ram + len + GUARD), so that pages_unmap() can find it again.
 	 */
-	munmap(all, (size_t)(ram - GUARD - all));
-	munmap(ram + len + GUARD, (size_t)(all + total - (ram + len + GUARD)));
+	if (ram - GUARD > all)
+		munmap(all, (size_t)(ram - GUARD - all));
+	if (ram + len + GUARD < all + total)
+		munmap(ram + len + GUARD, (size_t)(all + total - (ram + len + GUARD)));
 	if (mprotect(ram, len, PROT_READ | PROT_WRITE) < 0) {
 		err_errno(e, "%zu MiB of guest RAM", (size_t)(len / MIB));
 		pages_unmap(ram, len);

@@ -12,6 +12,8 @@
 #include <vmm/dev/acpi_pm.h>
 #include <vmm/host/chardev.h>
 
+#define DRAIN_NS (2 * NS_PER_S) /* beyond --timeout */
+
 static void ask_all(struct machine *m, enum vcpu_state want)
 {
 	for (unsigned int i = 0; i < m->n_vcpus; i++)
@@ -184,6 +186,14 @@ static void on_timeout(void *arg)
 	machine_end(arg, END_TIMEOUT, 0);
 }
 
+/* How long a reader of the console that does not read may hold us up, once the VM has ended. */
+static uint64_t drain_deadline(const struct machine *m)
+{
+	if (m->result.end == END_SIGNAL)
+		return evloop_now_ns(); /* what goes at once, as of any program that is killed */
+	return m->cfg->timeout_ns ? evloop_now_ns() + DRAIN_NS : 0;
+}
+
 int machine_run(struct machine *m, struct vm_result *result, struct err *e)
 {
 	const struct vm_config *cfg = m->cfg;
@@ -206,7 +216,7 @@ int machine_run(struct machine *m, struct vm_result *result, struct err *e)
 	evloop_timer_cancel(&m->watch.settled);
 	/* From here on a signal ends us at once, however slow the reader of our output is. */
 	signals_unwatch(&m->signals);
-	chardev_drain(m->console, cfg->timeout_ns ? evloop_now_ns() + 2 * NS_PER_S : 0);
+	chardev_drain(m->console, drain_deadline(m));
 	evloop_unpost(m->loop, &m->event_task);
 	m->result.expected = m->watch.expected;
 	*result = m->result;
