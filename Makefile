@@ -83,12 +83,22 @@ UNIT_SRC := $(sort $(wildcard tests/unit/test_*.c))
 UNIT := $(patsubst tests/unit/%.c,$(O)/unit/%,$(UNIT_SRC))
 # The doubles from tests/fake/ that a test is linked with, in place of the real thing.
 FAKES_test_acpi_pm := fake_env
+FAKES_test_boot := fake_kernel fake_kvm
+FAKES_test_chardev := fake_console fake_kernel fake_stderr
+FAKES_test_chardev_client := fake_console fake_stderr
+FAKES_test_chardev_pace := fake_console
+FAKES_test_chardev_tty := fake_console
+FAKES_test_cpuid := fake_kvm
+FAKES_test_evloop := fake_kernel
 FAKES_test_exitport := fake_env
 FAKES_test_i8042 := fake_env
-FAKES_test_machine := fake_vm fake_kvm fake_kernel
+FAKES_test_machine := fake_vm fake_kvm fake_kernel fake_stderr
+FAKES_test_machine_build := fake_vm fake_kvm fake_kernel fake_stderr
 FAKES_test_pvpanic := fake_env
 FAKES_test_rtc_cmos := fake_env
 FAKES_test_uart16550 := fake_env fake_chardev
+FAKES_test_uart16550_rx := fake_env fake_chardev
+FAKES_test_vcpu := fake_vm fake_kvm fake_kernel fake_stderr
 
 .PHONY: unit
 unit: $(UNIT)

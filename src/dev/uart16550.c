@@ -51,6 +51,7 @@ enum { DLL = 0, DLM = 1 }; /* while LCR.DLAB is set */
 
 #define LCR_DLAB 0x80u
 
+#define MCR_DTR 0x01u
 #define MCR_RTS 0x02u
 #define MCR_OUT2 0x08u
 #define MCR_LOOP 0x10u
@@ -308,10 +309,14 @@ static uint8_t modem_lines(uint8_t mcr)
 
 static void mcr_write(struct uart *u, uint8_t val)
 {
-	uint8_t before = modem_lines(u->mcr), after;
+	uint8_t before = modem_lines(u->mcr), after, old = u->mcr;
 	uint8_t changed;
 
 	u->mcr = val & MCR_MASK;
+	/* A receiver that lowers RTS alone holds the sender back; one that closes lowers DTR, too.
+	 */
+	if (u->ier & IER_ERBFI && (old & ~u->mcr) == MCR_RTS && u->mcr & MCR_DTR)
+		chardev_flow_controlled(u->line, true);
 	after = modem_lines(u->mcr);
 	/* 8.9: CTS, DSR and DCD tell every change, RI its falling edge only. */
 	changed = (before ^ after) & (MSR_CONNECTED | (before & MSR_RI));
@@ -485,6 +490,7 @@ static void uart_reset(struct device *d)
 	pthread_mutex_lock(&u->lock);
 	registers_init(u);
 	irq_update(u);
+	chardev_flow_controlled(u->line, false);
 	pthread_mutex_unlock(&u->lock);
 }
 

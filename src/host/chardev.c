@@ -19,6 +19,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 #include <vmm/base/log.h>
+#include <vmm/base/token.h>
 #include <vmm/base/util.h>
 #include <vmm/host/chardev.h>
 #include <vmm/host/emergency.h>
@@ -31,6 +32,13 @@
 #define OUT_BATCH 1024u
 #define OUT_WAIT_NS NS_PER_MS
 #define CHUNK 4096u /* bytes moved in one go */
+/*
+ * Input for a guest without flow control: 115200 baud, as its driver believes to have. A guest with
+ * flow control shows it within the burst, and the burst fits into what Linux buffers.
+ */
+#define IN_PER_S 11520u
+#define IN_BURST 16384u
+#define IN_STEP 256u /* worth waking up for */
 #define ESCAPE 0x01 /* Ctrl-A */
 #define TERMINAL_DRAIN_NS (2 * NS_PER_S)
 #define PTY_POLL_NS (200 * NS_PER_MS)
@@ -46,6 +54,8 @@ struct chardev {
 	struct chardev_fds fds;
 	struct ev_fd in_ev, out_ev, listen_ev;
 	struct ev_timer out_timer; /* armed while less than a batch waits */
+	struct ev_timer in_timer; /* armed while input waits for its time */
+	struct token in_pace;
 	struct ev_timer attach_timer; /* a pty tells of a new client only when asked */
 	bool in_eof, escaped, started;
 
@@ -55,6 +65,7 @@ struct chardev {
 
 	pthread_mutex_t lock; /* guards what follows; innermost of all locks */
 	bool attached; /* somebody reads: the ring may not overwrite */
+	bool flow_controlled;
 	bool refused; /* chardev_put() said no; `room` is owed */
 	bool waiting; /* the loop knows that there is output */
 	bool due; /* and that it is to go now */
@@ -73,15 +84,17 @@ void chardev_listen(struct chardev *c, const struct chardev_events *ev, void *ar
 	c->events_arg = arg;
 }
 
-/* With nobody attached the oldest byte goes, once the watch has seen it. */
-static bool out_full_locked(struct chardev *c)
+/* With nobody attached the oldest byte may go, once the watch has seen it. */
+static bool out_full_locked(const struct chardev *c)
 {
-	if (c->head - c->tail < CHARDEV_OUT_BYTES)
-		return false;
-	if (c->attached || c->tail == c->seen)
-		return true;
-	c->tail++;
-	return false;
+	return c->head - c->tail == CHARDEV_OUT_BYTES && (c->attached || c->tail == c->seen);
+}
+
+static void out_append_locked(struct chardev *c, uint8_t byte)
+{
+	if (c->head - c->tail == CHARDEV_OUT_BYTES)
+		c->tail++;
+	c->out[c->head++ % CHARDEV_OUT_BYTES] = byte;
 }
 
 bool chardev_put(struct chardev *c, uint8_t byte)
@@ -93,7 +106,7 @@ bool chardev_put(struct chardev *c, uint8_t byte)
 	if (full)
 		c->refused = true;
 	else
-		c->out[c->head++ % CHARDEV_OUT_BYTES] = byte;
+		out_append_locked(c, byte);
 	due = full || byte == '\n' || c->head - c->seen >= OUT_BATCH;
 	wake = !c->waiting || (due && !c->due);
 	c->waiting = true;
@@ -130,6 +143,13 @@ size_t chardev_get(struct chardev *c, uint8_t *buf, size_t max)
 	if (emptied)
 		evloop_post(c->loop, &c->in_task);
 	return n;
+}
+
+void chardev_flow_controlled(struct chardev *c, bool on)
+{
+	pthread_mutex_lock(&c->lock);
+	c->flow_controlled = on;
+	pthread_mutex_unlock(&c->lock);
 }
 
 /* Output ----------------------------------------------------------------------------------------
@@ -175,6 +195,7 @@ static void set_attached(struct chardev *c, bool attached)
 static void client_gone(struct chardev *c)
 {
 	evloop_del(&c->in_ev);
+	evloop_timer_cancel(&c->in_timer);
 	evloop_del(&c->out_ev);
 	set_attached(c, false);
 	if (c->spec.kind == CHARDEV_UNIX) {
@@ -332,29 +353,6 @@ static void in_end(struct chardev *c)
 		c->in_eof = true;
 }
 
-/* Reads ahead only into an empty buffer. Returns false when there is nothing to wait for. */
-static bool in_read(struct chardev *c)
-{
-	uint8_t buf[CHARDEV_IN_BYTES];
-	ssize_t n = chardev_fd_read(&c->fds.in, buf, sizeof(buf));
-
-	if (n < 0 && (errno == EAGAIN || errno == EINTR))
-		return true;
-	if (n <= 0) {
-		in_end(c);
-		return false;
-	}
-	n = (ssize_t)in_filter(c, buf, (size_t)n);
-	pthread_mutex_lock(&c->lock);
-	memcpy(c->in, buf, (size_t)n);
-	c->in_tail = 0;
-	c->in_head = (uint32_t)n;
-	pthread_mutex_unlock(&c->lock);
-	if (n > 0 && c->events && c->events->input)
-		c->events->input(c->events_arg);
-	return true;
-}
-
 static bool in_is_empty(struct chardev *c)
 {
 	bool empty;
@@ -365,13 +363,69 @@ static bool in_is_empty(struct chardev *c)
 	return empty;
 }
 
+/* How much may be read now: a terminal is always read, for the sake of its commands. */
+static size_t in_allowance(struct chardev *c)
+{
+	bool paced;
+
+	if (c->fds.terminal)
+		return CHARDEV_IN_BYTES;
+	pthread_mutex_lock(&c->lock);
+	paced = !c->flow_controlled;
+	pthread_mutex_unlock(&c->lock);
+	return paced ? token_take(&c->in_pace, CHARDEV_IN_BYTES, evloop_now_ns())
+		     : CHARDEV_IN_BYTES;
+}
+
+/* Behind what is there already. What somebody types at a guest that does not listen is lost in the
+ * end. */
+static void in_append(struct chardev *c, const uint8_t *buf, size_t n)
+{
+	pthread_mutex_lock(&c->lock);
+	memmove(c->in, c->in + c->in_tail, c->in_head - c->in_tail);
+	c->in_head -= c->in_tail;
+	c->in_tail = 0;
+	n = min_size(n, CHARDEV_IN_BYTES - c->in_head);
+	memcpy(c->in + c->in_head, buf, n);
+	c->in_head += (uint32_t)n;
+	pthread_mutex_unlock(&c->lock);
+}
+
+/* Returns false when there is nothing to wait for. */
+static bool in_read(struct chardev *c)
+{
+	uint8_t buf[CHARDEV_IN_BYTES];
+	size_t want = in_allowance(c);
+	ssize_t n;
+
+	if (want == 0) {
+		evloop_del(&c->in_ev);
+		evloop_timer_set(c->loop, &c->in_timer,
+				 token_when_ns(&c->in_pace, IN_STEP, evloop_now_ns()));
+		return true;
+	}
+	n = chardev_fd_read(&c->fds.in, buf, want);
+	token_put(&c->in_pace, want - (n > 0 ? (size_t)n : 0));
+	if (n < 0 && (errno == EAGAIN || errno == EINTR))
+		return true;
+	if (n <= 0) {
+		in_end(c);
+		return false;
+	}
+	n = (ssize_t)in_filter(c, buf, (size_t)n);
+	in_append(c, buf, (size_t)n);
+	if (n > 0 && c->events && c->events->input)
+		c->events->input(c->events_arg);
+	return true;
+}
+
 /* While the device has not taken what we read, the fd is not watched: it would spin the loop. */
 static void in_ready(void *arg, uint32_t events)
 {
 	struct chardev *c = arg;
 
 	(void)events; /* errors and hang-ups show in the read */
-	if (in_read(c) && !in_is_empty(c))
+	if (in_read(c) && !c->fds.terminal && !in_is_empty(c))
 		evloop_del(&c->in_ev);
 }
 
@@ -379,14 +433,15 @@ static void in_resume(void *arg)
 {
 	struct chardev *c = arg;
 
-	if (!c->started || c->in_eof || c->fds.in.fd < 0 || c->in_ev.loop || !in_is_empty(c))
+	if (!c->started || c->in_eof || c->fds.in.fd < 0 || c->in_ev.loop || c->in_timer.loop ||
+	    !in_is_empty(c))
 		return;
 	if (c->spec.kind == CHARDEV_PTY && !c->attached)
 		return;
 	if (evloop_add(c->loop, &c->in_ev, c->fds.in.fd, EPOLLIN, in_ready, c) == 0)
 		return;
 	/* A regular file or /dev/null: always ready, never to be watched. */
-	if (in_read(c) && in_is_empty(c))
+	if (in_read(c) && in_is_empty(c) && !c->in_timer.loop)
 		evloop_post(c->loop, &c->in_task);
 }
 
@@ -455,6 +510,8 @@ int chardev_create(struct chardev **out, struct evloop *l, const struct chardev_
 	c->out_task = (struct ev_task){ .fn = out_come, .arg = c };
 	c->out_timer = (struct ev_timer){ .fn = out_flush, .arg = c };
 	c->in_task = (struct ev_task){ .fn = in_resume, .arg = c };
+	c->in_timer = (struct ev_timer){ .fn = in_resume, .arg = c };
+	token_init(&c->in_pace, IN_PER_S, IN_BURST, evloop_now_ns());
 	c->attach_timer = (struct ev_timer){ .fn = pty_poll, .arg = c };
 	c->attached = spec->kind != CHARDEV_PTY && spec->kind != CHARDEV_UNIX;
 	pthread_mutex_init(&c->lock, NULL);
@@ -517,6 +574,7 @@ void chardev_destroy(struct chardev *c)
 	evloop_del(&c->out_ev);
 	evloop_del(&c->listen_ev);
 	evloop_timer_cancel(&c->out_timer);
+	evloop_timer_cancel(&c->in_timer);
 	evloop_timer_cancel(&c->attach_timer);
 	evloop_unpost(c->loop, &c->out_task);
 	evloop_unpost(c->loop, &c->in_task);

@@ -9,6 +9,7 @@
 #include <vmm/base/util.h>
 
 struct chardev {
+	bool flow_controlled;
 	const struct chardev_events *ev; /* the loop thread's */
 	void *arg;
 	size_t room;
@@ -98,6 +99,23 @@ bool chardev_put(struct chardev *c, uint8_t byte)
 		c->refused = true;
 	pthread_mutex_unlock(&c->lock);
 	return taken;
+}
+
+void chardev_flow_controlled(struct chardev *c, bool on)
+{
+	pthread_mutex_lock(&c->lock);
+	c->flow_controlled = on;
+	pthread_mutex_unlock(&c->lock);
+}
+
+bool fake_chardev_is_flow_controlled(struct chardev *c)
+{
+	bool on;
+
+	pthread_mutex_lock(&c->lock);
+	on = c->flow_controlled;
+	pthread_mutex_unlock(&c->lock);
+	return on;
 }
 
 bool chardev_has_room(struct chardev *c)

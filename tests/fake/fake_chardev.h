@@ -23,6 +23,9 @@ size_t fake_chardev_untaken(struct chardev *c); /* typed, and not yet fetched by
 /* The host reads: takes all output and makes room; then the device is told, if it was refused. */
 size_t fake_chardev_take(struct chardev *c, void *data, size_t max);
 
+/* What the device said last. */
+bool fake_chardev_is_flow_controlled(struct chardev *c);
+
 bool fake_chardev_is_listened_to(struct chardev *c);
 
 #endif

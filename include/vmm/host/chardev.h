@@ -65,4 +65,11 @@ bool chardev_has_room(struct chardev *c);
 /* Any thread. Takes up to max bytes of input; 0: none now, `input` will be called. */
 size_t chardev_get(struct chardev *c, uint8_t *buf, size_t max);
 
+/*
+ * Any thread. Does the guest hold input back when it cannot take more? As long as it has not shown
+ * that it does, input from anything but a terminal comes at the speed of a serial line, after a
+ * first burst.
+ */
+void chardev_flow_controlled(struct chardev *c, bool on);
+
 #endif

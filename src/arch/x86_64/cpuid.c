@@ -137,7 +137,7 @@ static void fix_amd(struct kvm_cpuid_entry2 *e, const struct cpu_view *v)
 	if (e->function == 0x80000001) {
 		e->ecx = set_bit_if(e->ecx, FEATURE_CMP_LEGACY, v->n > 1) | FEATURE_TOPOEXT;
 	} else if (e->function == 0x80000008) { /* NC, ApicIdSize */
-		e->ecx = (e->ecx & ~0xf0ffu) | ((v->n - 1) & 0xff) | bits << 12;
+		e->ecx = (e->ecx & ~0xf0ffu) | (uint32_t)min_u64(v->n - 1, 255) | bits << 12;
 	} else if (e->function == 0x8000001e) { /* APIC id; core and its threads; node */
 		e->eax = v->apic_id;
 		e->ebx = ((v->apic_id >> v->thread_bits) & 0xff) | (v->t->threads - 1) << 8;

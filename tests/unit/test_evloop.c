@@ -1,0 +1,422 @@
+/*
+ * test_evloop.c - src/host/evloop.c: descriptors, timers, and posts from other threads.
+ */
+#include "fake_kernel.h"
+#include "unit.h"
+#include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+#include <vmm/base/util.h>
+#include <vmm/host/evloop.h>
+
+static struct evloop *loop;
+
+static void start(void)
+{
+	struct err e = { 0 };
+
+	ck_ok(evloop_create(&loop, &e));
+}
+
+static void stop(void *arg)
+{
+	(void)arg;
+	evloop_stop(loop);
+}
+
+static void run_for(unsigned int ms)
+{
+	struct ev_timer end = { .fn = stop };
+
+	evloop_timer_set(loop, &end, evloop_now_ns() + ms * NS_PER_MS);
+	evloop_run(loop);
+}
+
+/* Posts -----------------------------------------------------------------------------------------
+ */
+
+#define POSTERS 4
+#define POSTS 20000
+
+static struct poster {
+	pthread_t thread;
+	struct ev_task task;
+	unsigned int asked, done; /* atomic: what the thread has added, what the loop has seen */
+} posters[POSTERS];
+
+static void on_post(void *arg)
+{
+	struct poster *p = arg;
+	unsigned int sum = 0;
+
+	p->done = __atomic_load_n(&p->asked, __ATOMIC_ACQUIRE);
+	for (unsigned int i = 0; i < POSTERS; i++)
+		sum += posters[i].done;
+	if (sum == POSTERS * POSTS)
+		evloop_stop(loop);
+}
+
+static void *post_many(void *arg)
+{
+	struct poster *p = arg;
+
+	for (unsigned int i = 0; i < POSTS; i++) {
+		__atomic_add_fetch(&p->asked, 1, __ATOMIC_RELEASE);
+		evloop_post(loop, &p->task);
+	}
+	return NULL;
+}
+
+/* If any post were lost between two runs of the mailbox, the loop would never see the last one. */
+START_TEST(no_post_of_any_thread_is_lost)
+{
+	start();
+	for (unsigned int i = 0; i < POSTERS; i++) {
+		posters[i].task = (struct ev_task){ .fn = on_post, .arg = &posters[i] };
+		ck_assert_int_eq(pthread_create(&posters[i].thread, NULL, post_many, &posters[i]),
+				 0);
+	}
+	evloop_run(loop);
+	for (unsigned int i = 0; i < POSTERS; i++)
+		pthread_join(posters[i].thread, NULL);
+	evloop_destroy(loop);
+}
+END_TEST
+
+static struct ev_task tasks[3];
+static char order[16];
+static size_t n_order;
+
+static void note(char c)
+{
+	if (n_order < sizeof(order) - 1)
+		order[n_order++] = c;
+}
+
+static void note_arg(void *arg)
+{
+	note(*(const char *)arg);
+}
+
+static void note_and_post_third(void *arg)
+{
+	note_arg(arg);
+	evloop_post(loop, &tasks[2]);
+}
+
+START_TEST(a_task_posted_by_a_task_runs_in_the_next_round)
+{
+	start();
+	tasks[0] = (struct ev_task){ .fn = note_and_post_third, .arg = "a" };
+	tasks[1] = (struct ev_task){ .fn = note_arg, .arg = "b" };
+	tasks[2] = (struct ev_task){ .fn = note_arg, .arg = "c" };
+	evloop_post(loop, &tasks[0]);
+	evloop_post(loop, &tasks[1]);
+	evloop_post(loop, &tasks[0]); /* queued already */
+	run_for(5);
+	ck_assert_str_eq(order, "abc");
+	evloop_destroy(loop);
+}
+END_TEST
+
+static unsigned int n_rounds;
+
+static void post_itself(void *arg)
+{
+	n_rounds++;
+	evloop_post(loop, arg);
+}
+
+START_TEST(a_task_that_posts_itself_does_not_starve_timers)
+{
+	start();
+	tasks[0] = (struct ev_task){ .fn = post_itself, .arg = &tasks[0] };
+	evloop_post(loop, &tasks[0]);
+	run_for(10);
+	ck_assert_uint_gt(n_rounds, 10);
+	evloop_unpost(loop, &tasks[0]);
+	evloop_destroy(loop);
+}
+END_TEST
+
+static void unpost_second(void *arg)
+{
+	note_arg(arg);
+	evloop_unpost(loop, &tasks[1]);
+}
+
+START_TEST(an_unposted_task_never_runs)
+{
+	start();
+	tasks[0] = (struct ev_task){ .fn = unpost_second, .arg = "a" };
+	tasks[1] = (struct ev_task){ .fn = note_arg, .arg = "b" };
+	tasks[2] = (struct ev_task){ .fn = note_arg, .arg = "c" };
+	evloop_post(loop, &tasks[0]);
+	evloop_post(loop, &tasks[1]);
+	evloop_post(loop, &tasks[2]);
+	run_for(5);
+	ck_assert_str_eq(order, "ac");
+	evloop_unpost(loop, &tasks[1]); /* not queued: fine */
+	evloop_post(loop, &tasks[1]);
+	evloop_post(loop, &tasks[2]);
+	evloop_unpost(loop, &tasks[2]); /* the last one: the tail must follow */
+	evloop_post(loop, &tasks[0]);
+	evloop_unpost(loop, &tasks[1]);
+	run_for(5);
+	ck_assert_str_eq(order, "aca");
+	evloop_destroy(loop);
+}
+END_TEST
+
+/* Descriptors -----------------------------------------------------------------------------------
+ */
+
+static struct ev_fd sources[3];
+static int fds[3];
+static unsigned int n_calls;
+
+static void read_counter(int fd)
+{
+	uint64_t n;
+
+	ck_assert_int_eq(read(fd, &n, sizeof(n)), sizeof(n));
+}
+
+static void open_ready(void)
+{
+	for (unsigned int i = 0; i < 3; i++)
+		fds[i] = eventfd(1, EFD_NONBLOCK);
+}
+
+static void close_all(void)
+{
+	for (unsigned int i = 0; i < 3; i++) {
+		evloop_del(&sources[i]);
+		close(fds[i]);
+	}
+	evloop_destroy(loop);
+}
+
+/* Whichever is first ends the two others, closed and all. */
+static void end_the_others(void *arg, uint32_t events)
+{
+	struct ev_fd *self = arg;
+
+	ck_assert_uint_eq(events, EPOLLIN);
+	n_calls++;
+	for (unsigned int i = 0; i < 3; i++) {
+		if (&sources[i] == self)
+			continue;
+		evloop_del(&sources[i]);
+		close(fds[i]);
+		fds[i] = -1;
+		memset(&sources[i], 0, sizeof(sources[i]));
+	}
+	read_counter(self->fd);
+}
+
+START_TEST(a_source_deleted_by_another_in_the_same_batch_is_not_called)
+{
+	start();
+	open_ready();
+	for (unsigned int i = 0; i < 3; i++)
+		ck_assert_int_eq(
+			evloop_add(loop, &sources[i], fds[i], EPOLLIN, end_the_others, &sources[i]),
+			0);
+	run_for(5);
+	ck_assert_uint_eq(n_calls, 1);
+	for (unsigned int i = 0; i < 3; i++) {
+		evloop_del(&sources[i]); /* deleted before: fine */
+		if (fds[i] >= 0)
+			close(fds[i]);
+	}
+	evloop_destroy(loop);
+}
+END_TEST
+
+static void delete_itself(void *arg, uint32_t events)
+{
+	(void)events;
+	n_calls++;
+	evloop_del(arg);
+}
+
+START_TEST(a_source_may_delete_itself_and_come_back)
+{
+	start();
+	open_ready();
+	for (unsigned int round = 1; round <= 3; round++) {
+		ck_assert_int_eq(
+			evloop_add(loop, &sources[0], fds[0], EPOLLIN, delete_itself, &sources[0]),
+			0);
+		run_for(2); /* still readable: it would be called for ever */
+		ck_assert_uint_eq(n_calls, round);
+		ck_assert_ptr_null(sources[0].loop);
+	}
+	close_all();
+}
+END_TEST
+
+static void count_call(void *arg, uint32_t events)
+{
+	(void)arg, (void)events;
+	n_calls++;
+}
+
+START_TEST(a_source_is_called_for_the_events_it_asked_for)
+{
+	int pipe_fds[2];
+
+	start();
+	open_ready();
+	ck_assert_int_eq(pipe(pipe_fds), 0);
+	ck_assert_int_eq(evloop_add(loop, &sources[0], pipe_fds[0], EPOLLIN, count_call, NULL), 0);
+	run_for(2);
+	ck_assert_uint_eq(n_calls, 0);
+	ck_assert_int_eq(write(pipe_fds[1], "x", 1), 1);
+	run_for(2);
+	ck_assert_uint_gt(n_calls, 1); /* level-triggered */
+	evloop_mod(&sources[0], 0);
+	n_calls = 0;
+	run_for(2);
+	ck_assert_uint_eq(n_calls, 0);
+	evloop_del(&sources[0]);
+	close(pipe_fds[0]);
+	close(pipe_fds[1]);
+	close_all();
+}
+END_TEST
+
+START_TEST(a_regular_file_cannot_be_watched_and_nothing_changes)
+{
+	char *path = fake_file("x", 1);
+	int fd = open(path, O_RDONLY);
+
+	start();
+	open_ready();
+	ck_assert_int_eq(evloop_add(loop, &sources[0], fd, EPOLLIN, count_call, NULL), -EPERM);
+	ck_assert_ptr_null(sources[0].loop);
+	ck_assert_int_eq(evloop_add(loop, &sources[0], fds[0], EPOLLIN, count_call, NULL), 0);
+	ck_assert_int_eq(evloop_add(loop, &sources[1], fds[0], EPOLLIN, count_call, NULL), -EEXIST);
+	ck_assert_ptr_null(sources[1].loop);
+	close(fd);
+	unlink(path);
+	free(path);
+	close_all();
+}
+END_TEST
+
+/* Timers ----------------------------------------------------------------------------------------
+ */
+
+static struct ev_timer timers[4];
+
+static void on_timer(void *arg)
+{
+	struct ev_timer *t = arg;
+
+	ck_assert_ptr_null(t->loop); /* once */
+	ck_assert_uint_ge(evloop_now_ns(), t->deadline_ns);
+	note((char)('a' + (t - timers)));
+}
+
+static void set_timers(uint64_t base)
+{
+	static const unsigned int after_ms[] = { 6, 2, 4, 2 };
+
+	for (unsigned int i = 0; i < 4; i++) {
+		timers[i] = (struct ev_timer){ .fn = on_timer, .arg = &timers[i] };
+		evloop_timer_set(loop, &timers[i], base + after_ms[i] * NS_PER_MS);
+	}
+}
+
+START_TEST(timers_run_in_order_and_never_early)
+{
+	start();
+	set_timers(evloop_now_ns());
+	run_for(20);
+	ck_assert_str_eq(order, "bdca"); /* equal ones as they were set */
+	evloop_destroy(loop);
+}
+END_TEST
+
+START_TEST(timers_of_the_past_run_at_once)
+{
+	start();
+	set_timers(0);
+	run_for(1);
+	ck_assert_str_eq(order, "bdca");
+	evloop_destroy(loop);
+}
+END_TEST
+
+START_TEST(a_timer_that_is_cancelled_or_set_again_forgets_its_deadline)
+{
+	start();
+	set_timers(evloop_now_ns());
+	evloop_timer_cancel(&timers[1]);
+	evloop_timer_cancel(&timers[1]);
+	evloop_timer_set(loop, &timers[2], evloop_now_ns() + 9 * NS_PER_MS);
+	evloop_timer_set(loop, &timers[3], UINT64_MAX);
+	run_for(20);
+	ck_assert_str_eq(order, "ac");
+	ck_assert_ptr_nonnull(timers[3].loop);
+	evloop_destroy(loop);
+}
+END_TEST
+
+static void cancel_next_and_come_again(void *arg)
+{
+	struct ev_timer *t = arg;
+
+	note((char)('a' + (t - timers)));
+	evloop_timer_cancel(&timers[1]);
+	if (n_order < 3)
+		evloop_timer_set(loop, t, evloop_now_ns());
+}
+
+START_TEST(a_timer_may_set_itself_and_cancel_others_that_are_due)
+{
+	start();
+	timers[0] = (struct ev_timer){ .fn = cancel_next_and_come_again, .arg = &timers[0] };
+	timers[1] = (struct ev_timer){ .fn = on_timer, .arg = &timers[1] };
+	evloop_timer_set(loop, &timers[0], 1);
+	evloop_timer_set(loop, &timers[1], 2);
+	run_for(5);
+	ck_assert_str_eq(order, "aaa");
+	evloop_destroy(loop);
+}
+END_TEST
+
+START_TEST(nothing_can_be_destroyed)
+{
+	evloop_destroy(NULL);
+	evloop_timer_cancel(&timers[0]);
+	evloop_del(&sources[0]);
+}
+END_TEST
+
+static Suite *suite(void)
+{
+	Suite *s = suite_create("evloop");
+
+	UNIT_TEST(s, no_post_of_any_thread_is_lost);
+	UNIT_TEST(s, a_task_posted_by_a_task_runs_in_the_next_round);
+	UNIT_TEST(s, a_task_that_posts_itself_does_not_starve_timers);
+	UNIT_TEST(s, an_unposted_task_never_runs);
+	UNIT_TEST(s, a_source_deleted_by_another_in_the_same_batch_is_not_called);
+	UNIT_TEST(s, a_source_may_delete_itself_and_come_back);
+	UNIT_TEST(s, a_source_is_called_for_the_events_it_asked_for);
+	UNIT_TEST(s, a_regular_file_cannot_be_watched_and_nothing_changes);
+	UNIT_TEST(s, timers_run_in_order_and_never_early);
+	UNIT_TEST(s, timers_of_the_past_run_at_once);
+	UNIT_TEST(s, a_timer_that_is_cancelled_or_set_again_forgets_its_deadline);
+	UNIT_TEST(s, a_timer_may_set_itself_and_cancel_others_that_are_due);
+	UNIT_TEST(s, nothing_can_be_destroyed);
+	return s;
+}
+
+UNIT_MAIN("evloop", suite)
