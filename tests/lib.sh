@@ -29,14 +29,16 @@ has() { # has FILE TEXT: the file contains the text
 }
 
 run_one() { # run_one NAME: in a subshell; prints the line
-	local name=$1 rc=0
+	local name=$1 rc
 	T=$(mktemp -d)
 	export XDG_CACHE_HOME=${XDG_CACHE_HOME:-$T/cache}
 	(
-		set -e
+		set -eE
+		trap "[ -e '$T/why' ] || echo \"\$BASH_COMMAND (line \$LINENO)\" >'$T/why'" ERR
 		cd "$T"
 		"$name"
-	) >"$T/log" 2>&1 || rc=$?
+	) >"$T/log" 2>&1
+	rc=$? # not "|| rc=$?": bash ignores set -e to the left of "||"
 	if [ $rc = 0 ]; then
 		echo "ok $SUITE: $name"
 	else
@@ -48,16 +50,18 @@ run_one() { # run_one NAME: in a subshell; prints the line
 
 # run_tests [-j N] NAME...: all of them, N at a time; returns 1 if any failed. ONLY=PATTERN picks some.
 run_tests() {
-	local jobs=1 failed=0 name
+	local jobs=1 name failed
+	failed=$(mktemp -d) # a file in it for each test that has failed
 	if [ "$1" = -j ]; then
 		jobs=$2
 		shift 2
 	fi
 	for name in "$@"; do
+		# shellcheck disable=SC2254 # ONLY is a pattern
 		case $name in ${ONLY:-*}) ;; *) continue ;; esac
-		while [ "$(jobs -rp | wc -l)" -ge "$jobs" ]; do wait -n || failed=1; done
-		run_one "$name" &
+		while [ "$(jobs -rp | wc -l)" -ge "$jobs" ]; do wait -n; done
+		{ run_one "$name"; [ $? = 0 ] || : >"$failed/$name"; } &
 	done
-	while [ "$(jobs -rp | wc -l)" -gt 0 ]; do wait -n || failed=1; done
-	return $failed
+	wait
+	rmdir "$failed" 2>/dev/null || { rm -r "$failed"; return 1; }
 }

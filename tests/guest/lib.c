@@ -8,6 +8,12 @@
 #define SLP_EN 0x20u
 #define SLP_TYP_S5 (5u << 2)
 
+/* start.S and start64.S know these offsets. */
+_Static_assert(offsetof(struct entry_state, eflags) == 32, "eflags");
+_Static_assert(offsetof(struct entry_state, cs) == 44, "cs");
+_Static_assert(offsetof(struct entry_state, tr) == 56, "tr");
+_Static_assert(offsetof(struct entry_state, efer) == 64, "efer");
+_Static_assert(offsetof(struct entry_state, rsi) == 72, "rsi");
 struct entry_state entry;
 
 void put_char(char c)
@@ -87,7 +93,15 @@ const char *command_line(void)
 {
 	if (entry.ebx && start_info()->magic == START_INFO_MAGIC)
 		return (const char *)(uintptr_t)start_info()->cmdline;
-	return (const char *)(uintptr_t)*(const uint32_t *)(uintptr_t)(entry.rsi + BP_CMD_LINE_PTR);
+	return (const char *)(uintptr_t) *
+	       (const uint32_t *)(uintptr_t)(entry.rsi + BP_CMD_LINE_PTR);
+}
+
+static unsigned int digit(char c)
+{
+	if (c >= '0' && c <= '9')
+		return (unsigned int)(c - '0');
+	return c >= 'a' && c <= 'f' ? (unsigned int)(c - 'a' + 10) : 16;
 }
 
 static uint64_t number(const char *s)
@@ -99,13 +113,9 @@ static uint64_t number(const char *s)
 		base = 16;
 		s += 2;
 	}
-	for (;; s++) {
-		unsigned int digit = (unsigned int)(*s | 0x20) - (*s > '9' ? 'a' - 10u : '0' | 0x20u);
-
-		if (digit >= base)
-			return n;
-		n = n * base + digit;
-	}
+	for (; digit(*s) < base; s++)
+		n = n * base + digit(*s);
+	return n;
 }
 
 uint64_t option(const char *name, uint64_t otherwise)
@@ -128,7 +138,7 @@ uint64_t option(const char *name, uint64_t otherwise)
 }
 
 /* The compiler calls these. */
-void *memset(void *p, int c, size_t n);
+
 void *memset(void *p, int c, size_t n)
 {
 	void *to = p;
@@ -137,7 +147,6 @@ void *memset(void *p, int c, size_t n)
 	return p;
 }
 
-void *memcpy(void *dst, const void *src, size_t n);
 void *memcpy(void *dst, const void *src, size_t n)
 {
 	void *to = dst;

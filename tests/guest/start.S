@@ -42,8 +42,8 @@ entry32:
 	str entry + 56
 	mov $MSR_EFER, %ecx
 	rdmsr
-	mov %eax, entry + 60
-	mov %edx, entry + 64
+	mov %eax, entry + 64
+	mov %edx, entry + 68
 
 	or $(EFER_LME | EFER_SCE), %eax
 	wrmsr

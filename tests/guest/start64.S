@@ -14,7 +14,7 @@ entry64:
 	pop %rax
 	mov %eax, entry + 32
 	cld
-	mov %rsi, entry + 68
+	mov %rsi, entry + 72
 	mov %cr0, %rax
 	mov %eax, entry + 36
 	mov %cr4, %rax
@@ -25,8 +25,8 @@ entry64:
 	mov %ss, entry + 54
 	mov $MSR_EFER, %ecx
 	rdmsr
-	mov %eax, entry + 60
-	mov %edx, entry + 64
+	mov %eax, entry + 64
+	mov %edx, entry + 68
 	or $EFER_SCE, %eax
 	wrmsr
 	mov $pml4, %eax

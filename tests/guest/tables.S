@@ -2,13 +2,12 @@
  * tables.S - page tables, GDT, IDT and TSS of a tiny guest, and the way to ring 3.
  *
  * The first 4 GiB are mapped one to one, in pages of 2 MiB that ring 3 may use too. The TSS opens
- * every I/O port: a software KVM drops IOPL at the entry to ring 3. Its bitmap has four bytes more
- * than there are ports, for wide accesses to the last ones.
+ * every I/O port: a software KVM drops IOPL at the entry to ring 3.
  */
 #include "tables.h"
 
 #define TSS_BITMAP 0x68
-#define TSS_LIMIT (TSS_BITMAP + 0x2000 + 4 - 1)
+#define TSS_LIMIT (TSS_BITMAP + 0x2000)
 #define VECTORS 32
 
 	.text
@@ -126,7 +125,8 @@ tss:
 	.quad stack_top			/* rsp0 */
 	.fill 0x66 - 12, 1, 0
 	.word TSS_BITMAP
-	.fill 0x2000 + 4, 1, 0
+	.fill 0x2000, 1, 0
+	.byte 0xff			/* ends the bitmap */
 
 	.bss
 	.balign 4096

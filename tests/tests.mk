@@ -1,0 +1,45 @@
+# tests.mk - builds what the test scripts need besides the program: the tiny guests, and who plays their user.
+#
+# Included by the Makefile. `make guests` builds it all, into $(BUILD)/tests/guest/, once for all variants.
+
+GUEST_DIR := $(BUILD)/tests/guest
+GUEST_CC := gcc
+# What a guest has beside its own NAME.c, start.S, tables.S and lib.c.
+GUEST_MORE_reset_acpi := acpi.c
+GUEST_MORE_real_hardware_facts := acpi.c
+GUEST_MORE_smp := acpi.c smp_ap.S
+GUEST_START_entry_64 := start64.S
+
+GUEST_NAMES := $(filter-out acpi lib,$(basename $(notdir $(wildcard tests/guest/*.c))))
+GUEST_HEADERS := $(wildcard tests/guest/*.h) tests/guest/guest.ld tests/tests.mk
+GUEST_CFLAGS := -std=gnu11 -O2 -g -ffreestanding -fno-pic -fno-stack-protector -fcf-protection=none \
+	-fno-asynchronous-unwind-tables -mno-red-zone -mgeneral-regs-only -mcmodel=small \
+	--param=min-pagesize=0 $(WARN)
+
+.PHONY: guests
+guests: $(GUEST_NAMES:%=$(GUEST_DIR)/%.elf) $(GUEST_DIR)/on-terminal $(GUEST_DIR)/unix-cat
+
+$(GUEST_DIR)/%.c.o: tests/guest/%.c $(GUEST_HEADERS)
+	@mkdir -p $(@D)
+	$(call say,CC,$@)
+	$(Q)$(GUEST_CC) $(GUEST_CFLAGS) -c -o $@ $<
+
+$(GUEST_DIR)/%.S.o: tests/guest/%.S $(GUEST_HEADERS)
+	@mkdir -p $(@D)
+	$(call say,AS,$@)
+	$(Q)$(GUEST_CC) -g -c -o $@ $<
+
+.SECONDEXPANSION:
+$(GUEST_DIR)/%.elf: $$(addprefix $(GUEST_DIR)/,$$(addsuffix .o,$$(or $$(GUEST_START_$$*),start.S) \
+		$$*.c tables.S lib.c $$(GUEST_MORE_$$*))) tests/guest/guest.ld
+	$(call say,LD,$@)
+	$(Q)ld -static -nostdlib --no-warn-rwx-segments -z noexecstack -z max-page-size=4096 \
+		-e $(if $(GUEST_START_$*),entry64,entry32) -T tests/guest/guest.ld -o $@ $(filter %.o,$^)
+
+# What plays the user on the host's side; each file says how.
+$(GUEST_DIR)/%: tests/guest/host/%.c
+	@mkdir -p $(@D)
+	$(call say,CC,$@)
+	$(Q)$(GUEST_CC) -std=gnu11 -D_GNU_SOURCE -O2 -g $(WARN) -o $@ $< -lutil
+
+.SECONDARY: $(foreach f,$(wildcard tests/guest/*.[cS]),$(GUEST_DIR)/$(notdir $(f)).o)
