@@ -23,7 +23,7 @@ ifneq ($(SAN),)
 HARDEN := -fPIE -fno-strict-aliasing
 OPT := -O1 -fno-omit-frame-pointer -fsanitize=$(SAN) -fno-sanitize-recover=all
 endif
-CFLAGS := -std=gnu11 -g $(OPT) $(WARN) $(HARDEN)
+CFLAGS = -std=gnu11 -g $(OPT) $(WARN) $(HARDEN)
 CPPFLAGS := -D_GNU_SOURCE -Iinclude -MMD -MP
 LDFLAGS := -pie -Wl,-z,relro,-z,now,-z,noexecstack $(if $(SAN),-fsanitize=$(SAN))
 LDLIBS := -lz -llzma -lbz2 -llz4 -lzstd -lb2 -lpthread
@@ -83,6 +83,7 @@ UNIT_SRC := $(sort $(wildcard tests/unit/test_*.c))
 UNIT := $(patsubst tests/unit/%.c,$(O)/unit/%,$(UNIT_SRC))
 # The doubles from tests/fake/ that a test is linked with, in place of the real thing.
 FAKES_test_acpi_pm := fake_env
+FAKES_test_base := fake_stderr
 FAKES_test_boot := fake_kernel fake_kvm
 FAKES_test_chardev := fake_console fake_kernel fake_stderr
 FAKES_test_chardev_client := fake_console fake_stderr
@@ -91,6 +92,7 @@ FAKES_test_chardev_tty := fake_console
 FAKES_test_cpuid := fake_kvm
 FAKES_test_evloop := fake_kernel
 FAKES_test_exitport := fake_env
+FAKES_test_exits := fake_kvm
 FAKES_test_i8042 := fake_env
 FAKES_test_machine := fake_vm fake_kvm fake_kernel fake_stderr
 FAKES_test_machine_build := fake_vm fake_kvm fake_kernel fake_stderr

@@ -17,7 +17,7 @@ GUEST_CFLAGS := -std=gnu11 -O2 -g -ffreestanding -fno-pic -fno-stack-protector -
 	--param=min-pagesize=0 $(WARN)
 
 .PHONY: guests
-guests: $(GUEST_NAMES:%=$(GUEST_DIR)/%.elf) $(GUEST_DIR)/on-terminal $(GUEST_DIR)/unix-cat
+guests: $(GUEST_NAMES:%=$(GUEST_DIR)/%.elf) $(GUEST_DIR)/on-terminal $(GUEST_DIR)/unix-cat $(GUEST_DIR)/big.gz
 
 $(GUEST_DIR)/%.c.o: tests/guest/%.c $(GUEST_HEADERS)
 	@mkdir -p $(@D)
@@ -41,5 +41,10 @@ $(GUEST_DIR)/%: tests/guest/host/%.c
 	@mkdir -p $(@D)
 	$(call say,CC,$@)
 	$(Q)$(GUEST_CC) -std=gnu11 -D_GNU_SOURCE -O2 -g $(WARN) -o $@ $< -lutil
+
+# A payload that takes seconds to unpack: hello.elf, and zeros up to 768 MiB.
+$(GUEST_DIR)/big.gz: $(GUEST_DIR)/hello.elf
+	$(call say,GZIP,$@)
+	$(Q)head -c 768M /dev/zero | cat $< - | head -c 768M | gzip -1 >$@
 
 .SECONDARY: $(foreach f,$(wildcard tests/guest/*.[cS]),$(GUEST_DIR)/$(notdir $(f)).o)

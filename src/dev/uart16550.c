@@ -51,7 +51,6 @@ enum { DLL = 0, DLM = 1 }; /* while LCR.DLAB is set */
 
 #define LCR_DLAB 0x80u
 
-#define MCR_DTR 0x01u
 #define MCR_RTS 0x02u
 #define MCR_OUT2 0x08u
 #define MCR_LOOP 0x10u
@@ -95,6 +94,7 @@ struct uart {
 	bool thr_written_last; /* the previous access was a write of THR */
 	bool rts_used; /* the guest has raised RTS: it means something by lowering it */
 	bool polls; /* the guest receives without interrupts */
+	bool flow_told; /* what chardev_flow_controlled() was last told */
 	unsigned int n_polls; /* reads of LSR in a row */
 	struct fifo rx, tx;
 };
@@ -173,6 +173,20 @@ static bool receiver_ready(const struct uart *u)
 	if (u->rts_used && !(u->mcr & MCR_RTS))
 		return false;
 	return u->ier & IER_ERBFI || u->polls;
+}
+
+/*
+ * Will no byte be lost however fast they come? A guest that polls takes one when it has a place for
+ * it. A driver with interrupts needs RTS and CTS for that, and one that uses them watches the modem
+ * lines: Linux sets EDSSI with CRTSCTS (and without CLOCAL, which is not how consoles are opened).
+ */
+static void tell_flow(struct uart *u)
+{
+	bool on = u->polls || (u->ier & IER_ERBFI && u->ier & IER_EDSSI);
+
+	if (on != u->flow_told)
+		chardev_flow_controlled(u->line, on);
+	u->flow_told = on;
 }
 
 static void rx_fill(struct uart *u)
@@ -262,6 +276,7 @@ static void ier_write(struct uart *u, uint8_t val)
 		u->thr_empty_event = true;
 	if (enabled & IER_ERBFI)
 		u->polls = false; /* from now on this tells whether the guest receives */
+	tell_flow(u);
 	rx_fill(u);
 }
 
@@ -283,6 +298,7 @@ static void fcr_write(struct uart *u, uint8_t val)
 	if (toggled || (val & FCR_ENABLE && val & FCR_CLEAR_RX)) {
 		u->rx.n = 0;
 		u->polls = false; /* a driver starts: hold the input until it is ready */
+		tell_flow(u);
 	}
 	if ((toggled || (val & FCR_ENABLE && val & FCR_CLEAR_TX)) && u->tx.n > 0) {
 		u->tx.n = 0;
@@ -309,14 +325,10 @@ static uint8_t modem_lines(uint8_t mcr)
 
 static void mcr_write(struct uart *u, uint8_t val)
 {
-	uint8_t before = modem_lines(u->mcr), after, old = u->mcr;
+	uint8_t before = modem_lines(u->mcr), after;
 	uint8_t changed;
 
 	u->mcr = val & MCR_MASK;
-	/* A receiver that lowers RTS alone holds the sender back; one that closes lowers DTR, too.
-	 */
-	if (u->ier & IER_ERBFI && (old & ~u->mcr) == MCR_RTS && u->mcr & MCR_DTR)
-		chardev_flow_controlled(u->line, true);
 	after = modem_lines(u->mcr);
 	/* 8.9: CTS, DSR and DCD tell every change, RI its falling edge only. */
 	changed = (before ^ after) & (MSR_CONNECTED | (before & MSR_RI));
@@ -332,8 +344,10 @@ static uint8_t lsr_read(struct uart *u)
 
 	/* A guest that waits for the transmitter polls too, but then THRE is off. */
 	u->n_polls = u->tx.n > 0 || u->ier & IER_ERBFI ? 0 : u->n_polls + 1;
-	if (u->n_polls == POLLS_OF_A_RECEIVER)
+	if (u->n_polls == POLLS_OF_A_RECEIVER) {
 		u->polls = true;
+		tell_flow(u);
+	}
 	if (u->rx.n == 0)
 		rx_fill(u);
 	if (u->rx.n > 0)
@@ -490,7 +504,7 @@ static void uart_reset(struct device *d)
 	pthread_mutex_lock(&u->lock);
 	registers_init(u);
 	irq_update(u);
-	chardev_flow_controlled(u->line, false);
+	tell_flow(u);
 	pthread_mutex_unlock(&u->lock);
 }
 

@@ -33,11 +33,11 @@
 #define OUT_WAIT_NS NS_PER_MS
 #define CHUNK 4096u /* bytes moved in one go */
 /*
- * Input for a guest without flow control: 115200 baud, as its driver believes to have. A guest with
- * flow control shows it within the burst, and the burst fits into what Linux buffers.
+ * Input for a guest without flow control: 115200 baud, as its driver believes to have, after a
+ * burst that fits into what a terminal of Linux buffers before anybody reads (4095 bytes).
  */
 #define IN_PER_S 11520u
-#define IN_BURST 16384u
+#define IN_BURST 1024u
 #define IN_STEP 256u /* worth waking up for */
 #define ESCAPE 0x01 /* Ctrl-A */
 #define TERMINAL_DRAIN_NS (2 * NS_PER_S)
@@ -544,6 +544,11 @@ static bool out_is_empty(struct chardev *c)
 	empty = !c->attached || c->tail == c->head;
 	pthread_mutex_unlock(&c->lock);
 	return empty;
+}
+
+void chardev_flush(struct chardev *c)
+{
+	out_flush(c);
 }
 
 void chardev_drain(struct chardev *c, uint64_t deadline_ns)

@@ -88,14 +88,13 @@ int signals_watch(struct signals *s, struct evloop *l, void (*fn)(void *arg, int
 	s->fn = fn;
 	s->arg = arg;
 	fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
-	if (fd < 0)
-		return err_errno(e, "signalfd");
-	if (evloop_add(l, &s->ev, fd, EPOLLIN, on_readable, s) < 0) {
-		err_errno(e, "signalfd");
+	if (fd >= 0 && evloop_add(l, &s->ev, fd, EPOLLIN, on_readable, s) == 0)
+		return 0;
+	err_errno(e, "signalfd");
+	if (fd >= 0)
 		close(fd);
-		return e->code;
-	}
-	return 0;
+	pthread_sigmask(SIG_UNBLOCK, &set, NULL);
+	return e->code;
 }
 
 void signals_unwatch(struct signals *s)

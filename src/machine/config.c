@@ -96,7 +96,7 @@ int config_parse_serial(struct vm_config *c, const char *s, struct err *e)
 	for (unsigned int i = 0; i < ARRAY_SIZE(kinds); i++) {
 		if (strlen(kinds[i].name) != len || strncmp(kinds[i].name, s, len) != 0)
 			continue;
-		if (kinds[i].path != (eq && eq[1]))
+		if (kinds[i].path ? !eq || !eq[1] : eq != NULL)
 			break;
 		c->serial = (struct chardev_spec){ kinds[i].kind, eq ? eq + 1 : NULL };
 		return 0;

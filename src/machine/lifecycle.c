@@ -118,6 +118,8 @@ static void on_event(void *arg)
 	unsigned int value;
 	bool has, crashed;
 
+	chardev_flush(
+		m->console); /* what the guest said before it did this decides what it meant */
 	pthread_mutex_lock(&m->event_lock);
 	has = m->has_event;
 	ev = m->event;
@@ -206,7 +208,8 @@ int machine_run(struct machine *m, struct vm_result *result, struct err *e)
 		return e->code;
 	if (cfg->timeout_ns)
 		evloop_timer_set(m->loop, &m->timeout,
-				 cfg->start_ns + min_u64(cfg->timeout_ns, UINT64_MAX - cfg->start_ns));
+				 cfg->start_ns +
+					 min_u64(cfg->timeout_ns, UINT64_MAX - cfg->start_ns));
 	chardev_start(m->console);
 	rc = start_all(m, e);
 	if (rc == 0)

@@ -23,6 +23,7 @@ struct fake_console {
 	size_t n_keys;
 	bool (*done)(struct fake_console *f); /* of fake_console_until() */
 	struct ev_timer tick;
+	unsigned int n_rounds; /* since the end of the present run was due */
 	uint64_t deadline_ns;
 };
 
@@ -32,7 +33,7 @@ void fake_console_loop(struct fake_console *f);
 void fake_console_open(struct fake_console *f, enum chardev_kind kind, const char *path);
 void fake_console_fini(struct fake_console *f);
 
-/* Runs the loop until done(f), or fails the test after ten seconds; or for that long. */
+/* Runs the loop until done(f), or fails the test in the end; or for that long. */
 void fake_console_until(struct fake_console *f, bool (*done)(struct fake_console *f));
 void fake_console_run(struct fake_console *f, unsigned int ms);
 

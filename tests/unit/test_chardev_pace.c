@@ -9,7 +9,7 @@
 #include <vmm/base/util.h>
 
 #define LINE_PER_S 11520u /* 115200 baud, 8N1 */
-#define BURST 16384u
+#define BURST 1024u
 
 static struct fake_console con;
 static uint64_t n_taken;

@@ -47,6 +47,8 @@ int chardev_create(struct chardev **out, struct evloop *l, const struct chardev_
 		   const struct chardev_watch *watch, struct err *e);
 /* Starts input, makes the terminal raw. */
 void chardev_start(struct chardev *c);
+/* Shows the watch, and the reader as far as it takes it, what has been put so far. Loop thread. */
+void chardev_flush(struct chardev *c);
 /*
  * Writes out what the ring still holds once the VM has ended. Waits for a slow reader until
  * deadline_ns (CLOCK_MONOTONIC; 0: for as long as it takes, as any program in a pipe does; a

@@ -181,7 +181,7 @@ static void kernel_extent(const struct kernel *k, uint64_t low_ram, gpa_t *at, g
 		*at = k->bz.pref_address;
 		if (*at + k->bz.init_size > low_ram && k->bz.relocatable)
 			*at = align_up(MAP_HIGH_RAM, k->bz.kernel_alignment);
-		*end = *at + k->bz.init_size;
+		*end = *at + max_u64(k->bz.init_size, k->bz.pm_len);
 		return;
 	}
 	*at = k->elf.lowest;

@@ -29,12 +29,12 @@
 #define PTE_LARGE (1u << 7)
 #define PDE_SPAN (2 * MIB)
 
-/* Flat, 4 GiB, present, ring 0. Types: SDM table 3-1; 11: 32-bit TSS, busy. */
+/* Flat, 4 GiB, present, ring 0. Types: SDM table 3-1; 11: 32-bit TSS, busy, limit 0x67. */
 static struct kvm_segment segment(uint16_t selector, uint8_t type, bool system, bool code64)
 {
 	return (struct kvm_segment){
 		.selector = selector,
-		.limit = system ? 0xffff : 0xffffffff,
+		.limit = system ? 0x67 : 0xffffffff,
 		.type = type,
 		.present = 1,
 		.s = !system,
@@ -64,7 +64,7 @@ static uint64_t descriptor(const struct kvm_segment *s)
 	       (uint64_t)s->l << 53 | (uint64_t)s->db << 54 | (uint64_t)s->g << 55;
 }
 
-/* Both protocols promise a GDT that holds what the segment registers hold. */
+/* The 64-bit protocol promises a GDT that holds what the segment registers hold. */
 static bool load_gdt(struct gmem *m)
 {
 	struct kvm_sregs s = { 0 };
