@@ -56,7 +56,7 @@ static int unpack(struct kernel *k, struct err *e)
 	const struct bzimage *bz = &k->bz;
 	uint8_t *payload = malloc(bz->payload_len);
 	bool hit = false;
-	int fd, rc;
+	int fd = -1, rc;
 
 	if (!payload)
 		return err_set(e, -ENOMEM, "%s: out of memory", k->file.name);
