@@ -35,13 +35,15 @@ START_TEST(port_and_memory_accesses_are_shown_with_their_values)
 	guest_print(&exit_.run, "Hello");
 	check("io out port 0x3f8 size 1 count 5 value 0x48 (first of several)");
 	guest_in(&exit_.run, 0x64);
-	check("io in port 0x64 size 1 count 1");
+	exit_.page[exit_.run.io.data_offset] = 0x1c; /* as answered */
+	check("io in port 0x64 size 1 count 1 value 0x1c");
 	guest_mmio(&exit_.run, 0xfee00000, true, 0x1122334455667788, 8);
 	check("mmio write at 0xfee00000 size 8 value 0x1122334455667788");
 	guest_mmio(&exit_.run, 0xfee00000, true, 0x1122334455667788, 2);
 	check("mmio write at 0xfee00000 size 2 value 0x7788");
-	guest_mmio(&exit_.run, 0xd0000000, false, 0, 4);
-	check("mmio read at 0xd0000000 size 4");
+	guest_mmio(&exit_.run, 0xd0000000, false, 0xffffffff, 4);
+	memset(exit_.run.mmio.data, 0xff, 4);
+	check("mmio read at 0xd0000000 size 4 value 0xffffffff");
 }
 END_TEST
 

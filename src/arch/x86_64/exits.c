@@ -53,29 +53,23 @@ static uint64_t value_of(const uint8_t *data, uint32_t len)
 	return v;
 }
 
+/* Once the exit is answered, the value of a read is there, too. Of a string access, the first one.
+ */
 static void describe_io(const struct kvm_run *run, char *buf, size_t size)
 {
 	const uint8_t *data = (const uint8_t *)run + run->io.data_offset;
-	const char *rep = run->io.count > 1 ? " (first of several)" : "";
+	const char *out = run->io.direction == KVM_EXIT_IO_OUT ? "out" : "in";
 
-	if (run->io.direction == KVM_EXIT_IO_OUT)
-		snprintf(buf, size, "io out port %#x size %u count %u value %#" PRIx64 "%s",
-			 run->io.port, run->io.size, run->io.count, value_of(data, run->io.size),
-			 rep);
-	else
-		snprintf(buf, size, "io in port %#x size %u count %u", run->io.port, run->io.size,
-			 run->io.count);
+	snprintf(buf, size, "io %s port %#x size %u count %u value 0x%" PRIx64 "%s", out,
+		 run->io.port, run->io.size, run->io.count, value_of(data, run->io.size),
+		 run->io.count > 1 ? " (first of several)" : "");
 }
 
 static void describe_mmio(const struct kvm_run *run, char *buf, size_t size)
 {
-	if (run->mmio.is_write)
-		snprintf(buf, size, "mmio write at %#llx size %u value %#" PRIx64,
-			 run->mmio.phys_addr, run->mmio.len,
-			 value_of(run->mmio.data, run->mmio.len));
-	else
-		snprintf(buf, size, "mmio read at %#llx size %u", run->mmio.phys_addr,
-			 run->mmio.len);
+	snprintf(buf, size, "mmio %s at %#llx size %u value 0x%" PRIx64,
+		 run->mmio.is_write ? "write" : "read", run->mmio.phys_addr, run->mmio.len,
+		 value_of(run->mmio.data, run->mmio.len));
 }
 
 static void describe_internal_error(const struct kvm_run *run, char *buf, size_t size)
