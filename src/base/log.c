@@ -4,6 +4,7 @@
  * Life of a VM: any time, any thread. A line is built in a local buffer and leaves in one write(2).
  * Lines that a guest can cause go through log_guest(), so that no guest can flood a log.
  */
+#include <poll.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -44,7 +45,16 @@ bool log_level_parse(const char *s, enum log_level *out)
 	return false;
 }
 
-static void emit(const char *prefix, const char *fmt, va_list ap)
+void log_write(const char *data, size_t len, int wait_ms)
+{
+	struct pollfd p = { .fd = STDERR_FILENO, .events = POLLOUT };
+
+	/* Nobody is left to tell if stderr is gone or does not take it. */
+	if (poll(&p, 1, wait_ms) <= 0 || write(STDERR_FILENO, data, len) < 0)
+		return;
+}
+
+static void emit(int wait_ms, const char *prefix, const char *fmt, va_list ap)
 {
 	const char *eol = log_is_raw() ? "\r\n" : "\n";
 	char line[1024];
@@ -53,9 +63,7 @@ static void emit(const char *prefix, const char *fmt, va_list ap)
 	n = min_size((size_t)snprintf(line, room, "vmm: %s", prefix), room - 1);
 	n = min_size(n + (size_t)vsnprintf(line + n, room - n, fmt, ap), room - 1);
 	memcpy(line + n, eol, strlen(eol));
-	/* Nobody is left to tell if stderr is gone. */
-	if (write(STDERR_FILENO, line, n + strlen(eol)) < 0)
-		return;
+	log_write(line, n + strlen(eol), wait_ms);
 }
 
 void log_at(enum log_level level, const char *fmt, ...)
@@ -65,7 +73,7 @@ void log_at(enum log_level level, const char *fmt, ...)
 	if (level > threshold)
 		return;
 	va_start(ap, fmt);
-	emit(level == LOG_ERROR ? "" : level == LOG_WARN ? "warning: " : "", fmt, ap);
+	emit(LOG_WAIT_MS, level == LOG_ERROR ? "" : level == LOG_WARN ? "warning: " : "", fmt, ap);
 	va_end(ap);
 }
 
@@ -74,7 +82,7 @@ void log_say(const char *fmt, ...)
 	va_list ap;
 
 	va_start(ap, fmt);
-	emit("", fmt, ap);
+	emit(LOG_WAIT_MS, "", fmt, ap);
 	va_end(ap);
 }
 
@@ -84,6 +92,15 @@ static uint64_t now_ns(void)
 
 	clock_gettime(CLOCK_MONOTONIC, &ts);
 	return (uint64_t)ts.tv_sec * NS_PER_S + (uint64_t)ts.tv_nsec;
+}
+
+__attribute__((format(printf, 1, 2))) static void emit_guest(const char *fmt, ...)
+{
+	va_list ap;
+
+	va_start(ap, fmt);
+	emit(0, "guest: ", fmt, ap);
+	va_end(ap);
 }
 
 void log_guest(struct log_limit *l, const char *fmt, ...)
@@ -96,7 +113,7 @@ void log_guest(struct log_limit *l, const char *fmt, ...)
 	now = now_ns();
 	if (now - l->window_ns >= NS_PER_S) {
 		if (l->n_dropped > 0)
-			log_warn("guest: %u more lines like the last", l->n_dropped);
+			emit_guest("%u more lines like the last", l->n_dropped);
 		*l = (struct log_limit){ .window_ns = now };
 	}
 	if (l->n_said == LOG_GUEST_BURST) {
@@ -105,6 +122,6 @@ void log_guest(struct log_limit *l, const char *fmt, ...)
 	}
 	l->n_said++;
 	va_start(ap, fmt);
-	emit("guest: ", fmt, ap);
+	emit(0, "guest: ", fmt, ap);
 	va_end(ap);
 }

@@ -12,7 +12,8 @@
  * - A byte written is sent at once. Only while the host does not read does it stay in the transmit
  *   FIFO; THRE is off meanwhile, and the guest waits as it would for a slow line.
  * - A byte is taken from the host only when the receive FIFO has room and the guest can be expected
- * to fetch it; see receiver_ready(). So the receiver overruns in loopback only.
+ * to fetch it; see receiver_ready(). So the receiver overruns in loopback only. If the guest clears
+ * the FIFO instead of fetching, the byte comes again.
  * - There are no character times: what a 16550A says after four of them of silence, it says here at
  * once.
  */
@@ -96,12 +97,21 @@ struct uart {
 	bool polls; /* the guest receives without interrupts */
 	bool flow_told; /* what chardev_flow_controlled() was last told */
 	unsigned int n_polls; /* reads of LSR in a row */
+	bool rx_looped; /* loopback has put bytes into rx */
 	struct fifo rx, tx;
+	struct fifo again; /* the host's bytes that were in rx when the guest cleared it */
 };
 
 static void fifo_push(struct fifo *f, uint8_t byte)
 {
 	f->bytes[(f->first + f->n) % FIFO_BYTES] = byte;
+	f->n++;
+}
+
+static void fifo_push_front(struct fifo *f, uint8_t byte)
+{
+	f->first = (f->first + FIFO_BYTES - 1) % FIFO_BYTES;
+	f->bytes[f->first] = byte;
 	f->n++;
 }
 
@@ -194,11 +204,29 @@ static void rx_fill(struct uart *u)
 	uint8_t bytes[FIFO_BYTES];
 	size_t n;
 
-	if (u->rx.n >= depth(u) || !receiver_ready(u))
+	if (!receiver_ready(u))
+		return;
+	if (u->rx.n == 0)
+		u->rx_looped = false;
+	while (u->again.n > 0 && u->rx.n < depth(u))
+		fifo_push(&u->rx, fifo_pop(&u->again));
+	if (u->rx.n >= depth(u))
 		return;
 	n = chardev_get(u->line, bytes, depth(u) - u->rx.n);
 	for (size_t i = 0; i < n; i++)
 		fifo_push(&u->rx, bytes[i]);
+}
+
+/*
+ * Linux's driver sets IER_ERBFI when it probes and before it enables the FIFO, which clears what
+ * has come by then. On a cable that is noise; here it is what the host has sent: it is sent again.
+ */
+static void rx_clear(struct uart *u)
+{
+	for (unsigned int i = u->rx.n; i > 0 && !u->rx_looped; i--)
+		fifo_push_front(&u->again, u->rx.bytes[(u->rx.first + i - 1) % FIFO_BYTES]);
+	u->rx.n = 0;
+	u->rx_looped = false;
 }
 
 static uint8_t rbr_read(struct uart *u)
@@ -241,6 +269,7 @@ static void loop_back(struct uart *u, uint8_t byte)
 		(void)fifo_pop(&u->rx);
 	}
 	fifo_push(&u->rx, byte);
+	u->rx_looped = true;
 }
 
 static void thr_write(struct uart *u, uint8_t byte)
@@ -296,7 +325,7 @@ static void fcr_write(struct uart *u, uint8_t val)
 	/* 8.5: bit 0 must be set for the others to count, and changing it clears both FIFOs. */
 	u->fcr = val & FCR_ENABLE ? val & (FCR_ENABLE | 3u << FCR_TRIGGER_SHIFT) : 0;
 	if (toggled || (val & FCR_ENABLE && val & FCR_CLEAR_RX)) {
-		u->rx.n = 0;
+		rx_clear(u);
 		u->polls = false; /* a driver starts: hold the input until it is ready */
 		tell_flow(u);
 	}
@@ -494,7 +523,8 @@ static void registers_init(struct uart *u)
 	u->overrun = u->thr_empty_event = false;
 	u->thr_written_last = u->rts_used = u->polls = false;
 	u->n_polls = 0;
-	u->rx = u->tx = (struct fifo){ 0 };
+	u->rx_looped = false;
+	u->rx = u->tx = u->again = (struct fifo){ 0 };
 }
 
 static void uart_reset(struct device *d)

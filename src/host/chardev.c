@@ -41,7 +41,8 @@
 #define IN_STEP 256u /* worth waking up for */
 #define ESCAPE 0x01 /* Ctrl-A */
 #define TERMINAL_DRAIN_NS (2 * NS_PER_S)
-#define PTY_POLL_NS (200 * NS_PER_MS)
+#define CLIENT_POLL_NS (200 * NS_PER_MS)
+#define RETRY_NS (10 * NS_PER_MS) /* when the host is out of something */
 
 struct chardev {
 	struct evloop *loop;
@@ -184,6 +185,7 @@ static void out_show(struct chardev *c)
 static void out_flush(void *arg);
 static void in_resume(void *arg);
 static void client_wait(struct chardev *c);
+static void wait_and_retry(struct chardev *c);
 
 static void set_attached(struct chardev *c, bool attached)
 {
@@ -203,6 +205,11 @@ static void client_gone(struct chardev *c)
 		chardev_fd_close(&c->fds.in);
 	}
 	client_wait(c);
+	/* A device that was refused for this client's sake must hear that there is room now. */
+	pthread_mutex_lock(&c->lock);
+	c->waiting = c->due = true;
+	pthread_mutex_unlock(&c->lock);
+	evloop_post(c->loop, &c->out_task);
 }
 
 /* A client that left is waited for again. Any other reader is gone for good, or its disk is full.
@@ -242,8 +249,9 @@ static bool out_move(struct chardev *c)
 		return false;
 	done = c->fds.out.fd < 0 ? (ssize_t)n : chardev_fd_write(&c->fds.out, buf, n);
 	if (done < 0 && errno == EAGAIN) {
-		if (!c->out_ev.loop)
-			evloop_add(c->loop, &c->out_ev, c->fds.out.fd, EPOLLOUT, out_ready, c);
+		if (!c->out_ev.loop &&
+		    evloop_add(c->loop, &c->out_ev, c->fds.out.fd, EPOLLOUT, out_ready, c) < 0)
+			evloop_timer_set(c->loop, &c->out_timer, evloop_now_ns() + RETRY_NS);
 		return false;
 	}
 	if (done < 0) {
@@ -315,8 +323,7 @@ static bool in_command(struct chardev *c, uint8_t key)
 	if (key == ESCAPE || key == 'a')
 		return true;
 	if (key == 'h' || key == '?') {
-		if (write(STDERR_FILENO, help, sizeof(help) - 1) < 0)
-			return false;
+		log_write(help, sizeof(help) - 1, LOG_WAIT_MS);
 	} else if (c->watch.command) {
 		c->watch.command(c->watch.arg, (char)key);
 	}
@@ -432,13 +439,17 @@ static void in_ready(void *arg, uint32_t events)
 static void in_resume(void *arg)
 {
 	struct chardev *c = arg;
+	int rc;
 
 	if (!c->started || c->in_eof || c->fds.in.fd < 0 || c->in_ev.loop || c->in_timer.loop ||
 	    !in_is_empty(c))
 		return;
 	if (c->spec.kind == CHARDEV_PTY && !c->attached)
 		return;
-	if (evloop_add(c->loop, &c->in_ev, c->fds.in.fd, EPOLLIN, in_ready, c) == 0)
+	rc = evloop_add(c->loop, &c->in_ev, c->fds.in.fd, EPOLLIN, in_ready, c);
+	if (rc < 0 && rc != -EPERM)
+		evloop_timer_set(c->loop, &c->in_timer, evloop_now_ns() + RETRY_NS);
+	if (rc != -EPERM)
 		return;
 	/* A regular file or /dev/null: always ready, never to be watched. */
 	if (in_read(c) && in_is_empty(c) && !c->in_timer.loop)
@@ -455,29 +466,42 @@ static void client_come(struct chardev *c)
 	out_flush(c);
 }
 
+static void wait_and_retry(struct chardev *c)
+{
+	evloop_timer_set(c->loop, &c->attach_timer, evloop_now_ns() + CLIENT_POLL_NS);
+}
+
 static void on_connect(void *arg, uint32_t events)
 {
 	struct chardev *c = arg;
 	int fd = accept4(c->fds.listen_fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
 
 	(void)events;
-	if (fd < 0)
+	if (fd < 0 && (errno == EAGAIN || errno == EINTR || errno == ECONNABORTED))
 		return;
-	c->fds.in = (struct chardev_fd){ .fd = fd, .ours = true, .socket = true };
-	if (chardev_fd_share(&c->fds.out, &c->fds.in) < 0) {
-		chardev_fd_close(&c->fds.in); /* out of file descriptors: the client sees an end */
+	evloop_del(&c->listen_ev); /* one client at a time; the next one waits in the backlog */
+	if (fd < 0) { /* out of file descriptors: it goes on waiting, and we must not spin */
+		wait_and_retry(c);
 		return;
 	}
-	evloop_del(&c->listen_ev); /* one client at a time; the next one waits in the backlog */
+	c->fds.in = (struct chardev_fd){ .fd = fd, .ours = true, .socket = true };
+	if (chardev_fd_share(&c->fds.out, &c->fds.in) < 0) {
+		chardev_fd_close(&c->fds.in);
+		wait_and_retry(c);
+		return;
+	}
 	client_come(c);
 }
 
-static void pty_poll(void *arg)
+/* A pty does not tell of a client that opens it; a socket did not let us accept one just now. */
+static void client_poll(void *arg)
 {
 	struct chardev *c = arg;
 	struct pollfd p = { .fd = c->fds.in.fd, .events = POLLIN };
 
-	if (poll(&p, 1, 0) >= 0 && !(p.revents & POLLHUP))
+	if (c->spec.kind == CHARDEV_UNIX)
+		client_wait(c);
+	else if (poll(&p, 1, 0) >= 0 && !(p.revents & POLLHUP))
 		client_come(c);
 	else
 		client_wait(c);
@@ -490,7 +514,7 @@ static void client_wait(struct chardev *c)
 		    0)
 			log_warn("console socket: no further clients: %s", strerror(errno));
 	} else {
-		evloop_timer_set(c->loop, &c->attach_timer, evloop_now_ns() + PTY_POLL_NS);
+		wait_and_retry(c);
 	}
 }
 
@@ -512,7 +536,7 @@ int chardev_create(struct chardev **out, struct evloop *l, const struct chardev_
 	c->in_task = (struct ev_task){ .fn = in_resume, .arg = c };
 	c->in_timer = (struct ev_timer){ .fn = in_resume, .arg = c };
 	token_init(&c->in_pace, IN_PER_S, IN_BURST, evloop_now_ns());
-	c->attach_timer = (struct ev_timer){ .fn = pty_poll, .arg = c };
+	c->attach_timer = (struct ev_timer){ .fn = client_poll, .arg = c };
 	c->attached = spec->kind != CHARDEV_PTY && spec->kind != CHARDEV_UNIX;
 	pthread_mutex_init(&c->lock, NULL);
 	if (chardev_open(&c->fds, spec, e) < 0) {
@@ -565,8 +589,6 @@ void chardev_drain(struct chardev *c, uint64_t deadline_ns)
 		now = evloop_now_ns();
 		if (out_is_empty(c) || (limit && now >= limit))
 			return;
-		if (!c->out_ev.loop)
-			continue;
 		poll(&p, 1, limit ? (int)min_u64((limit - now) / NS_PER_MS + 1, 1000) : 1000);
 	}
 }

@@ -199,6 +199,9 @@ ssize_t chardev_fd_write(const struct chardev_fd *f, const void *buf, size_t len
 		errno = EAGAIN;
 		return -1;
 	}
-	/* A pipe that polls as writable takes this much without blocking (pipe(7)). */
-	return write(f->fd, buf, f->blocking ? min_size(len, 4096) : len);
+	/* A pipe that polls as writable takes 4096 bytes without blocking (pipe(7)), a terminal
+	 * one. */
+	if (f->blocking)
+		len = min_size(len, isatty(f->fd) ? 1 : 4096);
+	return write(f->fd, buf, len);
 }

@@ -34,8 +34,9 @@ void emergency_keep_unlink(const char *path)
 void emergency_undo(void)
 {
 	if (atomic_exchange(&undo.has_terminal, false)) {
-		/* Not TCSAFLUSH: what the user has typed ahead is the shell's. */
-		tcsetattr(undo.fd, TCSADRAIN, &undo.saved);
+		/* Not TCSAFLUSH: what the user has typed ahead is the shell's. Not TCSADRAIN: that
+		 * may wait. */
+		tcsetattr(undo.fd, TCSANOW, &undo.saved);
 		log_set_raw(false);
 	}
 	if (atomic_exchange(&undo.has_path, false))

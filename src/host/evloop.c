@@ -230,8 +230,7 @@ static void run_timers(struct evloop *l)
 
 void evloop_run(struct evloop *l)
 {
-	l->stopping = false;
-	while (!l->stopping) {
+	while (!l->stopping) { /* it may have been asked for before we came here */
 		l->n_batch = epoll_wait(l->epoll_fd, l->batch, BATCH, wait_ms(l));
 		VMM_BUG_ON(l->n_batch < 0 && errno != EINTR);
 		for (int i = 0; i < l->n_batch; i++) {
@@ -243,6 +242,7 @@ void evloop_run(struct evloop *l)
 		l->n_batch = 0;
 		run_timers(l);
 	}
+	l->stopping = false;
 }
 
 void evloop_stop(struct evloop *l)

@@ -16,7 +16,10 @@
 #include <vmm/host/emergency.h>
 #include <vmm/host/signals.h>
 
-static const int ending[] = { SIGINT, SIGTERM, SIGHUP, SIGQUIT };
+/* Whatever would end a process by default and is not a crash: the terminal must be restored. */
+static const int ending[] = {
+	SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGALRM, SIGVTALRM, SIGXCPU, SIGUSR2
+};
 static const int crashing[] = { SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGABRT, SIGSYS };
 
 static void on_ending(int signo)
@@ -44,26 +47,40 @@ static void install(int signo, void (*fn)(int), int flags)
 	VMM_BUG_ON(sigaction(signo, &sa, NULL) < 0);
 }
 
-void signals_init(void)
+static bool is_ignored(int signo)
 {
 	struct sigaction old;
 
+	return sigaction(signo, NULL, &old) == 0 && old.sa_handler == SIG_IGN;
+}
+
+void signals_init(void)
+{
+	sigset_t none;
+
+	/* Whoever started us may have blocked some: masks survive exec. */
+	sigemptyset(&none);
+	pthread_sigmask(SIG_SETMASK, &none, NULL);
 	install(SIGPIPE, SIG_IGN, 0);
 	install(SIGXFSZ, SIG_IGN, 0);
+	install(SIGPWR, SIG_IGN, 0); /* there is no power button yet, or no longer */
 	for (unsigned int i = 0; i < ARRAY_SIZE(ending); i++) {
-		sigaction(ending[i], NULL, &old);
-		if (old.sa_handler != SIG_IGN) /* nohup and its like */
+		if (!is_ignored(ending[i])) /* nohup and its like */
 			install(ending[i], on_ending, 0);
 	}
 	for (unsigned int i = 0; i < ARRAY_SIZE(crashing); i++)
 		install(crashing[i], on_crash, (int)SA_RESETHAND);
 }
 
+/* An ignored signal that is blocked reaches a signalfd all the same: right for SIGPWR, not for the
+ * others. */
 static void watched_set(sigset_t *set)
 {
 	sigemptyset(set);
-	for (unsigned int i = 0; i < ARRAY_SIZE(ending); i++)
-		sigaddset(set, ending[i]);
+	for (unsigned int i = 0; i < ARRAY_SIZE(ending); i++) {
+		if (!is_ignored(ending[i]))
+			sigaddset(set, ending[i]);
+	}
 	sigaddset(set, SIGPWR);
 }
 
@@ -109,10 +126,7 @@ void signals_unwatch(struct signals *s)
 	pthread_sigmask(SIG_UNBLOCK, &set, NULL);
 }
 
-int signals_kick_init(void)
+void signals_kick_init(void)
 {
-	int signo = SIGRTMIN;
-
-	install(signo, on_kick, 0); /* no SA_RESTART: KVM_RUN must come back */
-	return signo;
+	install(SIGNALS_KICK, on_kick, 0); /* no SA_RESTART: KVM_RUN must come back */
 }

@@ -65,13 +65,14 @@ static enum vcpu_next crash(struct vcpu *v, const char *what)
 {
 	char dump[1536], *line = dump, *eol;
 
+	machine_on_crash(
+		v->machine); /* first: the end must not wait for a reader of what follows */
 	log_error("the guest crashed on vCPU %u: %s", v->index, what);
 	arch_vcpu_dump(&v->kvm, v->machine->mem, dump, sizeof(dump));
 	for (; (eol = strchr(line, '\n')); line = eol + 1) {
 		*eol = '\0';
 		log_error("%s", line);
 	}
-	machine_on_crash(v->machine);
 	return NEXT_STOP;
 }
 

@@ -42,7 +42,8 @@ static int start_all(struct machine *m, struct err *e)
 		if (vcpu_start(&m->vcpus[i], m, i, e) < 0)
 			return e->code;
 	}
-	ask_all(m, VCPU_RUNNING);
+	if (!m->paused)
+		ask_all(m, VCPU_RUNNING);
 	return 0;
 }
 
@@ -64,13 +65,16 @@ static void reset(struct machine *m)
 	machine_power_off(m);
 	gmem_clear(m->mem);
 	evloop_unpost(m->loop, &m->event_task);
-	m->has_event = m->crashed = m->paused = false;
+	m->has_event = m->crashed = false;
+	watch_init(m);
 	for (unsigned int i = 0; i < m->n_devices; i++) {
 		if (m->devices[i]->ops->reset)
 			m->devices[i]->ops->reset(m->devices[i]);
 	}
 	if (machine_power_on(m, &e) < 0 || start_all(m, &e) < 0) {
 		log_error("reset: %s", e.text);
+		stop_all(m);
+		machine_power_off(m);
 		machine_end(m, END_HOST, 0);
 	}
 }

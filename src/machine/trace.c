@@ -11,8 +11,7 @@
 #include <vmm/base/util.h>
 
 struct trace {
-	FILE *file; /* stdio's own lock keeps lines whole */
-	bool to_stderr;
+	FILE *file; /* stdio's own lock keeps lines whole; NULL: stderr */
 	uint64_t start_ns;
 };
 
@@ -22,9 +21,9 @@ int trace_open(struct trace **out, const char *path, uint64_t start_ns, struct e
 
 	if (!t)
 		return err_set(e, -ENOMEM, "--trace: out of memory");
-	*t = (struct trace){ .to_stderr = !path, .start_ns = start_ns };
-	t->file = path ? fopen(path, "we") : stderr;
-	if (!t->file) {
+	t->start_ns = start_ns;
+	t->file = path ? fopen(path, "we") : NULL;
+	if (path && !t->file) {
 		err_errno(e, "--trace exits=%s", path);
 		free(t);
 		return e->code;
@@ -37,7 +36,7 @@ void trace_close(struct trace *t)
 {
 	if (!t)
 		return;
-	if (!t->to_stderr)
+	if (t->file)
 		fclose(t->file);
 	free(t);
 }
@@ -45,10 +44,15 @@ void trace_close(struct trace *t)
 void trace_exit(struct trace *t, const struct vcpu *v)
 {
 	uint64_t us = (evloop_now_ns() - t->start_ns) / 1000;
-	char what[256];
+	char what[256], line[sizeof(what) + 64];
+	int n;
 
 	arch_exit_describe(v->kvm.run, what, sizeof(what));
-	fprintf(t->file, "%6llu.%06llu vcpu%u %s%s\n", (unsigned long long)(us / 1000000),
-		(unsigned long long)(us % 1000000), v->index, what,
-		log_is_raw() && t->to_stderr ? "\r" : "");
+	n = snprintf(line, sizeof(line), "%6llu.%06llu vcpu%u %s%s\n",
+		     (unsigned long long)(us / 1000000), (unsigned long long)(us % 1000000),
+		     v->index, what, !t->file && log_is_raw() ? "\r" : "");
+	if (t->file)
+		fwrite(line, 1, (size_t)n, t->file);
+	else
+		log_write(line, (size_t)n, LOG_WAIT_MS);
 }

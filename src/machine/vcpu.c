@@ -129,7 +129,7 @@ void vcpu_ask(struct vcpu *v, enum vcpu_state want)
 		set_want_locked(v, want);
 		pthread_cond_broadcast(&v->changed);
 		if (want != VCPU_RUNNING)
-			pthread_kill(v->thread, SIGRTMIN); /* signals_kick_init() */
+			VMM_BUG_ON(pthread_kill(v->thread, SIGNALS_KICK) != 0);
 	}
 	pthread_mutex_unlock(&v->lock);
 }

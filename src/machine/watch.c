@@ -23,6 +23,7 @@ void watch_init(struct machine *m)
 {
 	struct watch *w = &m->watch;
 
+	evloop_timer_cancel(&w->settled);
 	*w = (struct watch){ .settled = { .fn = on_settled, .arg = m } };
 	match_init(&w->panic, "Kernel panic - not syncing");
 	match_init(&w->panic_end, "---[ end Kernel panic - not syncing");

@@ -45,13 +45,17 @@ entry32:
 	mov %eax, entry + 64
 	mov %edx, entry + 68
 
-	or $(EFER_LME | EFER_SCE), %eax
-	wrmsr
+	/* In the order of the SDM, volume 3, 10.8.5: QEMU's emulated SVM hangs in any other. */
 	mov %cr4, %eax
 	or $CR4_PAE, %eax
 	mov %eax, %cr4
 	mov $pml4, %eax
 	mov %eax, %cr3
+	mov $MSR_EFER, %ecx
+	mov entry + 64, %eax
+	mov entry + 68, %edx
+	or $(EFER_LME | EFER_SCE), %eax
+	wrmsr
 	mov %cr0, %eax
 	or $(CR0_PG | CR0_PE), %eax
 	mov %eax, %cr0

@@ -136,7 +136,7 @@ START_TEST(a_guest_says_five_lines_a_second_and_then_a_count)
 	log_guest(&l, "later");
 	check_log("vmm: guest: line 0\nvmm: guest: line 1\nvmm: guest: line 2\n"
 		  "vmm: guest: line 3\nvmm: guest: line 4\nvmm: guest: another source\n"
-		  "vmm: warning: guest: 995 more lines like the last\nvmm: guest: later\n");
+		  "vmm: guest: 995 more lines like the last\nvmm: guest: later\n");
 }
 END_TEST
 

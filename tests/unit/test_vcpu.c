@@ -193,7 +193,7 @@ START_TEST(a_stray_kick_does_no_harm)
 	vcpu_ask(&vm.m->vcpus[0], VCPU_RUNNING);
 	for (unsigned int i = 1; i <= 50; i++) {
 		wait_until_entered(0, i);
-		pthread_kill(vm.m->vcpus[0].thread, SIGRTMIN);
+		pthread_kill(vm.m->vcpus[0].thread, SIGNALS_KICK);
 	}
 	wait_until_entered(0, 51);
 	stop();

@@ -7,6 +7,7 @@
 #ifndef VMM_BASE_LOG_H
 #define VMM_BASE_LOG_H
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 enum log_level { LOG_ERROR, LOG_WARN, LOG_INFO, LOG_DEBUG };
@@ -17,6 +18,15 @@ void log_set_level(enum log_level level);
 /* Says that lines end in CR LF, because the terminal is raw. Any thread. */
 void log_set_raw(bool raw);
 bool log_is_raw(void);
+
+/*
+ * Writes to stderr whatever it is, if it takes that within wait_ms; else the bytes are lost. A
+ * reader that has stopped reading must not stop us. Any thread; at most 4096 bytes, so that a pipe
+ * takes them whole.
+ */
+void log_write(const char *data, size_t len, int wait_ms);
+#define LOG_WAIT_MS                                                                                \
+	200 /* for what a person should read; lines that a guest causes wait for nothing */
 
 /* "error", "warn", "info", "debug" -> level; false: none of these. */
 bool log_level_parse(const char *s, enum log_level *out);

@@ -40,7 +40,7 @@ struct ev_task { /* set fn and arg once, before the first post */
 int evloop_create(struct evloop **out, struct err *e);
 void evloop_destroy(struct evloop *l); /* NULL is fine */
 
-/* Runs callbacks until evloop_stop() is called in one of them. */
+/* Runs callbacks until evloop_stop() is called, in one of them or before. */
 void evloop_run(struct evloop *l);
 void evloop_stop(struct evloop *l);
 

@@ -6,6 +6,7 @@
  */
 #ifndef VMM_HOST_SIGNALS_H
 #define VMM_HOST_SIGNALS_H
+#include <signal.h>
 #include <vmm/base/err.h>
 #include <vmm/host/evloop.h>
 
@@ -29,7 +30,13 @@ int signals_watch(struct signals *s, struct evloop *l, void (*fn)(void *arg, int
 /* Back to what signals_init() set up. */
 void signals_unwatch(struct signals *s);
 
-/* Makes the signal that kicks a vCPU out of KVM_RUN harmless, and names it. */
-int signals_kick_init(void);
+/*
+ * The signal that kicks a vCPU out of KVM_RUN. Not a real-time one: those are refused when the
+ * user's queue of pending signals is full.
+ */
+#define SIGNALS_KICK SIGUSR1
+
+/* Makes it harmless, before there are vCPUs. */
+void signals_kick_init(void);
 
 #endif
