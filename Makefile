@@ -98,6 +98,7 @@ FAKES_test_machine := fake_vm fake_kvm fake_kernel fake_stderr
 FAKES_test_machine_build := fake_vm fake_kvm fake_kernel fake_stderr
 FAKES_test_pvpanic := fake_env
 FAKES_test_rtc_cmos := fake_env
+FAKES_test_stuck := fake_console
 FAKES_test_uart16550 := fake_env fake_chardev
 FAKES_test_uart16550_rx := fake_env fake_chardev
 FAKES_test_vcpu := fake_vm fake_kvm fake_kernel fake_stderr
