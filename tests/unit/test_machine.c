@@ -302,6 +302,29 @@ START_TEST(any_cpu_can_reset_the_vm_while_others_halt)
 }
 END_TEST
 
+/* First half of --expect's text, and a panic's last line that an orderly reboot follows; then a
+ * reset. */
+GUEST(speaks_over_a_reset)
+{
+	(void)id;
+	if (boot == 0)
+		return step == 0 ? guest_print(run, "foo ---[ end Kernel panic - not syncing "
+						    "reboot: Restarting system foo")
+				 : reset(run);
+	return step == 0 ? guest_print(run, "bar") : FAKE_GUEST_HALTS;
+}
+
+START_TEST(what_was_said_before_a_reset_does_not_count_after_it)
+{
+	fake_vm_init(&vm, speaks_over_a_reset);
+	vm.cfg.expect = "foobar";
+	vm.cfg.timeout_ns = 900 * NS_PER_MS; /* longer than a panic takes to be believed */
+	ck_assert_int_eq(fake_vm_live(&vm), END_TIMEOUT);
+	ck_assert(!vm.result.expected);
+	fake_vm_fini(&vm);
+}
+END_TEST
+
 GUEST(resets)
 {
 	(void)id, (void)boot;
@@ -649,6 +672,7 @@ static void add_resets(Suite *s)
 {
 	UNIT_LOOP(s, a_reset_is_a_power_cycle_that_leaves_nothing_behind, 2);
 	UNIT_TEST(s, any_cpu_can_reset_the_vm_while_others_halt);
+	UNIT_TEST(s, what_was_said_before_a_reset_does_not_count_after_it);
 	UNIT_TEST(s, under_on_reboot_exit_a_reset_is_the_end);
 	UNIT_SLOW(s, a_reset_that_the_host_refuses_ends_the_vm_with_a_reason);
 }
