@@ -184,6 +184,39 @@ START_TEST(clearing_the_receive_fifo_empties_it)
 }
 END_TEST
 
+/* Linux's 8250 asks for interrupts before it enables the FIFO, and enabling clears it. */
+START_TEST(what_the_driver_clears_unread_comes_again_in_order)
+{
+	static const char text[] = "0123456789abcdefghij";
+
+	start();
+	type(text);
+	out(MCR, DTR | RTS | OUT2);
+	out(IER, RDI); /* one byte deep: the first is in RBR now */
+	out(FCR, FCR_CLEAR);
+	out(IER, 0);
+	out(FCR, FCR_CLEAR); /* and with all sixteen there */
+	ck_assert_uint_eq(in(LSR), TX_EMPTY);
+	out(IER, RDI);
+	for (unsigned int i = 0; text[i]; i++)
+		ck_assert_uint_eq(in(RBR), (uint8_t)text[i]);
+	ck_assert_uint_eq(in(LSR), TX_EMPTY);
+	stop();
+}
+END_TEST
+
+START_TEST(what_loopback_has_put_there_does_not_come_again)
+{
+	start_receiving();
+	out(MCR, LOOP);
+	send("looped");
+	out(FCR, FCR_CLEAR);
+	out(MCR, DTR | RTS | OUT2);
+	ck_assert_uint_eq(in(LSR), TX_EMPTY);
+	stop();
+}
+END_TEST
+
 START_TEST(a_driver_that_watches_the_modem_lines_does_flow_control)
 {
 	start_receiving();
@@ -226,6 +259,8 @@ static Suite *suite(void)
 	UNIT_TEST(s, below_the_trigger_level_it_is_a_timeout);
 	UNIT_TEST(s, a_driver_that_takes_one_byte_per_interrupt_gets_an_edge_for_each);
 	UNIT_TEST(s, clearing_the_receive_fifo_empties_it);
+	UNIT_TEST(s, what_the_driver_clears_unread_comes_again_in_order);
+	UNIT_TEST(s, what_loopback_has_put_there_does_not_come_again);
 	UNIT_TEST(s, a_driver_that_watches_the_modem_lines_does_flow_control);
 	UNIT_TEST(s, a_guest_that_polls_cannot_be_overrun);
 	return s;
