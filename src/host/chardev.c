@@ -499,9 +499,7 @@ static void client_poll(void *arg)
 	struct chardev *c = arg;
 	struct pollfd p = { .fd = c->fds.in.fd, .events = POLLIN };
 
-	if (c->spec.kind == CHARDEV_UNIX)
-		client_wait(c);
-	else if (poll(&p, 1, 0) >= 0 && !(p.revents & POLLHUP))
+	if (c->spec.kind == CHARDEV_PTY && poll(&p, 1, 0) >= 0 && !(p.revents & POLLHUP))
 		client_come(c);
 	else
 		client_wait(c);
