@@ -279,10 +279,6 @@ START_TEST(a_source_is_called_for_the_events_it_asked_for)
 	ck_assert_int_eq(write(pipe_fds[1], "x", 1), 1);
 	run_for(2);
 	ck_assert_uint_gt(n_calls, 1); /* level-triggered */
-	evloop_mod(&sources[0], 0);
-	n_calls = 0;
-	run_for(2);
-	ck_assert_uint_eq(n_calls, 0);
 	evloop_del(&sources[0]);
 	close(pipe_fds[0]);
 	close(pipe_fds[1]);

@@ -19,11 +19,4 @@ static inline void irq_set(const struct irq *i, bool level)
 	i->set(i->arg, i->gsi, level);
 }
 
-/* One edge, for lines that are described as edge-triggered. */
-static inline void irq_pulse(const struct irq *i)
-{
-	irq_set(i, true);
-	irq_set(i, false);
-}
-
 #endif
