@@ -235,7 +235,6 @@ a_signal_ends_a_running_guest_whose_reader_is_blocked() {
 	done
 }
 
-has_vcpu() { cat "/proc/$pid"/task/*/comm 2>/dev/null | grep -q vcpu0; }
 has_no_vcpu() { ! has_vcpu; }
 
 a_signal_ends_the_drain_to_a_blocked_reader() {

@@ -112,6 +112,7 @@ private() {
 
 is_asan() { grep -qa __asan_init "$VMM"; }
 
+has_vcpu() { cat "/proc/$pid"/task/*/comm 2>/dev/null | grep -q vcpu0; }
 high_water_kib() { awk '/^VmHWM/ { print $2 }' "/proc/$pid/status"; }
 n_fds() { find "/proc/$pid/fd" -mindepth 1 | wc -l; }
 terminal() { "$GUESTS/on-terminal" "$@"; }

@@ -101,6 +101,8 @@ static void check_common(void)
 	ck_assert(gmem_read(m, MAP_CMDLINE, line, sizeof(line)));
 	ck_assert_str_eq(line, CMDLINE);
 	ck_assert_uint_eq(ram64(MAP_ACPI), 0x2052545020445352u); /* "RSD PTR " */
+	ck_assert_uint_eq(ram32(MAP_RESET_VECTOR),
+			  0x64e6feb0); /* resets by the keyboard controller */
 }
 
 /* PVH -------------------------------------------------------------------------------------------
@@ -113,11 +115,12 @@ static void check_memory_map(gpa_t at, unsigned int stride, unsigned int n, uint
 		{ 0, MAP_EBDA, 1 },
 		{ MAP_EBDA, 0xa0000 - MAP_EBDA, 2 },
 		{ MAP_ACPI, MAP_ACPI_END - MAP_ACPI, 3 },
+		{ MAP_ACPI_END, MAP_LOW_END - MAP_ACPI_END, 2 },
 		{ MAP_HIGH_RAM, (high ? MAP_HOLE : RAM) - MAP_HIGH_RAM, 1 },
 		{ MAP_ABOVE_4G, high, 1 },
 	};
 
-	ck_assert_uint_eq(n, high ? 5 : 4);
+	ck_assert_uint_eq(n, high ? 6 : 5);
 	for (unsigned int i = 0; i < n; i++, at += stride) {
 		ck_assert_uint_eq(ram64(at), want[i][0]);
 		ck_assert_uint_eq(ram64(at + 8), want[i][1]);

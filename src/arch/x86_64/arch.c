@@ -25,6 +25,24 @@ static int load_cmdline(const struct arch_boot *b, struct gmem *m, struct err *e
 	return 0;
 }
 
+/*
+ * All the BIOS that there is: a kernel that restarts the machine by jumping to it (Linux does so
+ * without reboot=acpi) gets its reset from the keyboard controller.
+ */
+static int load_reset_vector(struct gmem *m, struct err *e)
+{
+	static const uint8_t code[] = {
+		0xb0, 0xfe, /* mov $0xfe, %al */
+		0xe6, 0x64, /* out %al, $0x64 */
+		0xf4, /* hlt */
+		0xeb, 0xfd, /* jmp to the hlt */
+	};
+
+	if (!gmem_write(m, MAP_RESET_VECTOR, code, sizeof(code)))
+		return err_set(e, -EFAULT, "no RAM for the reset vector");
+	return 0;
+}
+
 int arch_load(struct arch_boot *b, struct gmem *m, struct err *e)
 {
 	struct boot_layout l;
@@ -40,7 +58,7 @@ int arch_load(struct arch_boot *b, struct gmem *m, struct err *e)
 		return rc;
 	if (l.initrd_len > 0 && image_load(b->initrd, 0, l.initrd_len, m, l.initrd, e) < 0)
 		return e->code;
-	if (load_cmdline(b, m, e) < 0)
+	if (load_cmdline(b, m, e) < 0 || load_reset_vector(m, e) < 0)
 		return e->code;
 	return acpi_load(&b->topology, m, e);
 }

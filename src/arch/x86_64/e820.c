@@ -41,6 +41,7 @@ static int add_region(void *arg, unsigned int index, gpa_t base, uint64_t len, v
 	add(w, 0, MAP_EBDA, E820_RAM);
 	add(w, MAP_EBDA, 0xa0000, E820_RESERVED);
 	add(w, MAP_ACPI, MAP_ACPI_END, E820_ACPI);
+	add(w, MAP_ACPI_END, MAP_LOW_END, E820_RESERVED);
 	add(w, MAP_HIGH_RAM, len, E820_RAM);
 	return 0;
 }

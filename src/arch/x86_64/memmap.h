@@ -20,7 +20,9 @@
 #define MAP_EBDA 0x9fc00ull
 #define MAP_ACPI                                                                                   \
 	0xe0000ull /* where kernels without a better hint look for the RSDP (ACPI 6.4, 5.2.5.1) */
-#define MAP_ACPI_END 0x100000ull
+#define MAP_ACPI_END 0xff000ull
+#define MAP_RESET_VECTOR 0xffff0ull /* where a PC's BIOS starts in real mode */
+#define MAP_LOW_END 0x100000ull
 
 #define MAP_HIGH_RAM 0x100000ull /* RAM proper starts at 1 MiB */
 #define MAP_HOLE 0xc0000000ull /* 3 GiB: RAM stops, devices and interrupt controllers follow */
