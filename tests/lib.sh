@@ -28,8 +28,9 @@ has() { # has FILE TEXT: the file contains the text
 	grep -qF -- "$2" "$1" || fail "\"$2\" is not in $(basename "$1"): $(tail -n 3 "$1" | tr '\n' ' ')"
 }
 
-run_one() { # run_one NAME: in a subshell; prints the line
-	local name=$1 rc
+# run_one NAME: in a subshell; prints the line. With RETRY, a failure is told by a line "again ...", and tried once more.
+run_one() {
+	local name=$1 rc why
 	T=$(mktemp -d)
 	export XDG_CACHE_HOME=${XDG_CACHE_HOME:-$T/cache}
 	(
@@ -39,12 +40,17 @@ run_one() { # run_one NAME: in a subshell; prints the line
 		"$name"
 	) >"$T/log" 2>&1
 	rc=$? # not "|| rc=$?": bash ignores set -e to the left of "||"
+	why=$(cat "$T/why" 2>/dev/null || tail -n 3 "$T/log" | tr '\n' ' ')
+	rm -rf "$T"
 	if [ $rc = 0 ]; then
 		echo "ok $SUITE: $name"
+	elif [ -n "${RETRY:-}" ]; then
+		echo "again $SUITE: $name: $why"
+		RETRY='' run_one "$name"
+		rc=$?
 	else
-		echo "FAIL $SUITE: $name: $(cat "$T/why" 2>/dev/null || tail -n 3 "$T/log" | tr '\n' ' ')"
+		echo "FAIL $SUITE: $name: $why"
 	fi
-	rm -rf "$T"
 	return $rc
 }
 
