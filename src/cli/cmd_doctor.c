@@ -20,7 +20,7 @@
 
 /* Below this a kernel's start takes minutes: hardware does a thousand times more, interpreters
  * less. */
-#define USEFUL_INSTRUCTIONS_PER_S 20000000ull
+#define USEFUL_INSTRUCTIONS_PER_S 5000000ull
 #define SLOW_CREATE_VM_NS (5 * NS_PER_MS)
 
 struct request {

@@ -81,7 +81,10 @@ int main(int argc, char **argv)
 	c = find(name);
 	if (!c)
 		return unknown(name);
-	rc = c->run(argc > 2 ? argc - 2 : 0, argv + 2, &e);
+	if (argc > 2 && strcmp(argv[2], "--help") == 0)
+		rc = cmd_help(1, argv + 1, &e);
+	else
+		rc = c->run(argc > 2 ? argc - 2 : 0, argv + 2, &e);
 	if (rc >= 0)
 		return finish_output(rc);
 	log_error("%s", e.text);
