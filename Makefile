@@ -66,6 +66,13 @@ $(O)/src/%.S.o: src/%.S $(O)/dsdt.aml
 	$(call say,AS,$@)
 	$(Q)$(CC) $(CPPFLAGS) -Wa,-I$(O) -g -c -o $@ $<
 
+# Made again when the version has changed, and only then.
+.PHONY: FORCE
+$(O)/version: FORCE
+	@mkdir -p $(@D)
+	@echo '$(VERSION)' | cmp -s - $@ || echo '$(VERSION)' >$@
+$(O)/src/cli/version.c.o: $(O)/version
+
 $(O)/src/cli/version.c.o: CPPFLAGS += -DVMM_VERSION='"$(VERSION)"'
 
 # The guest's view of the hardware, compiled by ACPICA's own compiler.

@@ -64,7 +64,8 @@ static int unknown(const struct opt *table, const char *name, struct err *e)
 	near = opts_nearest(name, names);
 	if (near)
 		return err_set(e, -EINVAL, "unknown option --%s; did you mean --%s?", name, near);
-	return err_set(e, -EINVAL, "unknown option --%s; 'vmm help' lists the options", name);
+	return err_set(e, -EINVAL, "unknown option --%s; 'vmm help COMMAND' lists the options",
+		       name);
 }
 
 /* Splits "--name=value". name has room for what any option is called; too long a name is unknown.

@@ -272,6 +272,12 @@ int elf_parse(struct elf *elf, const struct image *img, uint16_t machine, struct
 		return e->code;
 	elf->entry = h.e_entry;
 	for (unsigned int i = 0; i < h.e_phnum; i++) {
+		if (ph[i].p_type == PT_INTERP)
+			return err_set(
+				e, ERR_IMAGE,
+				"%s: a program for an operating system (expected a bzImage or an "
+				"ELF vmlinux)",
+				img->name);
 		if ((ph[i].p_type == PT_LOAD && add_segment(elf, img, &ph[i], e) < 0) ||
 		    (ph[i].p_type == PT_NOTE && scan_notes(elf, img, &ph[i], e) < 0))
 			return e->code;

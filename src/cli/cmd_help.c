@@ -21,7 +21,9 @@ static const char exit_status[] =
 static int help_all(void)
 {
 	printf("vmm - run a virtual machine on Linux KVM\n\n"
-	       "  vmm run --kernel /boot/vmlinuz-$(uname -r) --mem 512M\n\nCommands:\n");
+	       "  vmm run --kernel /boot/vmlinuz-$(uname -r) --initrd /boot/initrd.img-$(uname "
+	       "-r)\n\n"
+	       "Commands:\n");
 	for (const struct command *c = commands; c->name; c++)
 		printf("  %-9s%s\n", c->name, c->summary);
 	printf("\n'vmm help COMMAND' lists its options; 'man vmm' tells it all.\n");

@@ -509,10 +509,24 @@ START_TEST(headers_of_noise_never_crash)
 }
 END_TEST
 
+START_TEST(a_program_with_an_interpreter_is_no_kernel)
+{
+	struct image img;
+	struct elf elf;
+	struct err e;
+
+	ck_ok(image_open(&img, "/bin/sh", &e));
+	ck_fails(elf_parse(&elf, &img, EM_X86_64, &e), ERR_IMAGE,
+		 "a program for an operating system");
+	image_close(&img);
+}
+END_TEST
+
 static Suite *make_suite(void)
 {
 	Suite *s = suite_create("elf");
 
+	UNIT_TEST(s, a_program_with_an_interpreter_is_no_kernel);
 	UNIT_TEST(s, a_good_kernel_is_read_and_its_segments_sorted);
 	UNIT_TEST(s, what_is_no_64_bit_little_endian_executable_for_us_is_refused);
 	UNIT_TEST(s, a_file_cut_anywhere_is_refused);

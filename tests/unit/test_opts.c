@@ -78,7 +78,8 @@ START_TEST(each_mistake_is_named)
 		 "unknown option --kernal; did you mean --kernel?");
 	ck_fails(PARSE(&v, "--kernal=x"), -EINVAL, "did you mean --kernel?");
 	ck_fails(PARSE(&v, "--meme=1"), -EINVAL, "did you mean --mem?");
-	ck_fails(PARSE(&v, "--network"), -EINVAL, "unknown option --network; 'vmm help' lists");
+	ck_fails(PARSE(&v, "--network"), -EINVAL,
+		 "unknown option --network; 'vmm help COMMAND' lists");
 	ck_fails(PARSE(&v, "--"), -EINVAL, "unknown option --;");
 	ck_fails(PARSE(&v, "--an-option-that-is-longer-than-any-that-there-is"), -EINVAL,
 		 "unknown option --an-option");
