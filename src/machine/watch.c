@@ -6,8 +6,9 @@
  * A kernel with a driver for pvpanic reports its panic there. Most have it as a module, or not at
  * all, so the message itself counts too. It must not be taken for one that somebody merely prints,
  * as `dmesg` or `cat` may: a real panic is followed by a reset at once (panic=-1), by "Rebooting in
- * N seconds" and a reset, or by its last line and silence. Source: Linux, kernel/panic.c and
- * kernel/reboot.c, for the messages.
+ * N seconds" and a reset, or by its last line and silence. A guest that prints
+ * such a last line and then nothing for half a second ends its own VM so, and no other. Source:
+ * Linux, kernel/panic.c and kernel/reboot.c, for the messages.
  */
 #include "machine.h"
 #include <vmm/base/util.h>
