@@ -26,7 +26,7 @@ endif
 CFLAGS = -std=gnu11 -g $(OPT) $(WARN) $(HARDEN)
 CPPFLAGS := -D_GNU_SOURCE -Iinclude -MMD -MP
 LDFLAGS := -pie -Wl,-z,relro,-z,now,-z,noexecstack $(if $(SAN),-fsanitize=$(SAN))
-LDLIBS := -lz -llzma -lbz2 -llz4 -lzstd -lb2 -lpthread
+LDLIBS := -lz -llzma -lbz2 -llz4 -lzstd -lb2 -luring -ljansson -lpthread
 
 ifeq ($(VARIANT),coverage)
 OPT := -O0 --coverage
@@ -109,6 +109,7 @@ FAKES_test_stuck := fake_console
 FAKES_test_uart16550 := fake_env fake_chardev
 FAKES_test_uart16550_rx := fake_env fake_chardev
 FAKES_test_vcpu := fake_vm fake_kvm fake_kernel fake_stderr
+FAKES_test_virtio_dev := fake_driver
 
 .PHONY: unit
 unit: $(UNIT)

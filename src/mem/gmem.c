@@ -7,6 +7,7 @@
  * This is the only file in which a guest-physical address becomes a host pointer (span()), which is
  * what makes the rule "no access outside guest RAM" something that one can check by reading.
  */
+#include <endian.h>
 #include <errno.h>
 #include <inttypes.h>
 #include <stdatomic.h>
@@ -148,3 +149,35 @@ bool gmem_write(struct gmem *m, gpa_t at, const void *src, size_t len)
 	}
 	return n >= 0;
 }
+
+/* A word of its own, or NULL. A region's host address is aligned to 2 MiB, so `at` decides. */
+static void *word(const struct gmem *m, gpa_t at, uint64_t width)
+{
+	uint64_t len = width;
+	void *p = at % width ? NULL : span(m, at, &len);
+
+	return len == width ? p : NULL;
+}
+
+#define ACCESSORS(bits)                                                                            \
+	bool gmem_load_le##bits(const struct gmem *m, gpa_t at, uint##bits##_t *out)               \
+	{                                                                                          \
+		const uint##bits##_t *p = word(m, at, sizeof(*out));                               \
+                                                                                                   \
+		if (p)                                                                             \
+			*out = le##bits##toh(__atomic_load_n(p, __ATOMIC_ACQUIRE));                \
+		return p != NULL;                                                                  \
+	}                                                                                          \
+                                                                                                   \
+	bool gmem_store_le##bits(struct gmem *m, gpa_t at, uint##bits##_t val)                     \
+	{                                                                                          \
+		uint##bits##_t *p = word(m, at, sizeof(val));                                      \
+                                                                                                   \
+		if (p)                                                                             \
+			__atomic_store_n(p, htole##bits(val), __ATOMIC_RELEASE);                   \
+		return p != NULL;                                                                  \
+	}
+
+ACCESSORS(16)
+ACCESSORS(32)
+ACCESSORS(64)

@@ -305,9 +305,36 @@ START_TEST(random_accesses_agree_with_a_flat_array)
 }
 END_TEST
 
+START_TEST(a_word_is_little_endian_and_aligned)
+{
+	struct err e;
+	uint8_t raw[8] = { 1, 2, 3, 4, 5, 6, 7, 8 };
+	uint64_t v64 = 0;
+	uint32_t v32 = 0;
+	uint16_t v16 = 0;
+
+	ck_ok(gmem_create(&m, &e));
+	ck_ok(gmem_add_ram(m, 0, 8192, &e));
+	ck_assert(gmem_write(m, 8184, raw, 8));
+	ck_assert(gmem_load_le16(m, 8190, &v16) && v16 == 0x0807);
+	ck_assert(gmem_load_le32(m, 8188, &v32) && v32 == 0x08070605);
+	ck_assert(gmem_load_le64(m, 8184, &v64) && v64 == 0x0807060504030201);
+	ck_assert(gmem_store_le16(m, 0, 0x1234) && gmem_store_le32(m, 4, 0x12345678));
+	ck_assert(gmem_read(m, 0, raw, 8));
+	ck_assert_mem_eq(raw, "\x34\x12\0\0\x78\x56\x34\x12", 8);
+	ck_assert(!gmem_load_le16(m, 1, &v16) && !gmem_load_le16(m, 8192, &v16));
+	ck_assert(!gmem_load_le32(m, 8190, &v32) && !gmem_load_le64(m, 8188, &v64));
+	ck_assert(!gmem_load_le64(m, UINT64_MAX - 7, &v64) && !gmem_store_le64(m, 8192, 1));
+	ck_assert(!gmem_store_le32(m, 2, 1) && !gmem_store_le16(m, UINT64_MAX, 1));
+	gmem_destroy(m);
+}
+END_TEST
+
 static Suite *suite(void)
 {
 	Suite *s = suite_create("gmem");
+
+	UNIT_TEST(s, a_word_is_little_endian_and_aligned);
 
 	UNIT_TEST(s, an_access_inside_ram_copies);
 	UNIT_TEST(s, an_access_that_leaves_ram_copies_nothing);

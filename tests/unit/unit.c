@@ -7,13 +7,25 @@
 /* Sanitizers and slow machines take longer than Check's own limit of 4 s allows for. */
 #define PATIENCE 4
 
-void unit_add(Suite *s, const char *name, const TTest *fn, int n, int seconds)
+static TCase *add(Suite *s, const char *name, const TTest *fn, int n, int seconds)
 {
 	TCase *tc = tcase_create(name);
 
 	tcase_set_timeout(tc, seconds * PATIENCE);
 	tcase_add_loop_test(tc, fn, 0, n);
 	suite_add_tcase(s, tc);
+	return tc;
+}
+
+void unit_add(Suite *s, const char *name, const TTest *fn, int n, int seconds)
+{
+	add(s, name, fn, n, seconds);
+}
+
+void unit_add_with(Suite *s, const char *name, const TTest *fn, void (*setup)(void),
+		   void (*teardown)(void))
+{
+	tcase_add_checked_fixture(add(s, name, fn, 1, 10), setup, teardown);
 }
 
 static void report(const char *name, TestResult *r)

@@ -19,8 +19,12 @@ int unit_run(Suite *s, const char *name);
 /* Adds a test to the suite: a Check test case of its own, so that results carry the test's name. */
 #define UNIT_TEST(s, fn) unit_add(s, #fn, fn, 1, 10)
 #define UNIT_LOOP(s, fn, n) unit_add(s, #fn, fn, n, 10) /* with _i from 0 to n-1 */
+/* With functions that run before and after, in the test's own process. */
+#define UNIT_WITH(s, fn, setup, teardown) unit_add_with(s, #fn, fn, setup, teardown)
 #define UNIT_SLOW(s, fn) unit_add(s, #fn, fn, 1, 120) /* may take two minutes */
 void unit_add(Suite *s, const char *name, const TTest *fn, int n, int seconds);
+void unit_add_with(Suite *s, const char *name, const TTest *fn, void (*setup)(void),
+		   void (*teardown)(void));
 
 /* Fails the test, showing the error's text, unless the call succeeded. */
 #define ck_ok(call)                                                                                \

@@ -5,22 +5,32 @@
 #define VMM_DEV_DEVICE_H
 #include <stdint.h>
 #include <vmm/base/err.h>
+#include <vmm/base/metric.h>
 #include <vmm/bus/irq.h>
 
+struct board;
 struct bus;
 struct chardev;
 struct device;
 struct evloop;
+struct gmem;
+struct kvm_vm;
+struct pci_host;
 
-/* A NULL op means "nothing to do". All of them run on the loop thread while no vCPU runs. */
+/*
+ * A NULL op means "nothing to do". All of them run on the loop thread; all but counters() only
+ * while no vCPU runs.
+ */
 struct device_ops {
 	const char *type;
-	void (*reset)(struct device *d); /* as after power-on */
+	void (*reset)(struct device *d); /* as after power-on; on return nothing writes to RAM */
+	void (*counters)(struct device *d, metric_fn fn, void *arg); /* tells each one's value */
 	void (*destroy)(struct device *d); /* unmaps itself and frees */
 };
 
 struct device { /* embedded as the first member of every device */
 	const struct device_ops *ops;
+	const char *name; /* "disk0"; NULL: there is one of its type. Lives as long as the device */
 };
 
 /* What a guest can say that concerns the whole machine. */
@@ -35,8 +45,12 @@ typedef void (*guest_event_fn)(void *arg, enum guest_event ev, unsigned int valu
 
 /* What each create function may use; outlives the device. */
 struct device_env {
-	struct bus *pio;
+	struct bus *pio, *mmio;
 	struct evloop *loop;
+	struct gmem *mem;
+	struct kvm_vm *vm; /* the present one: a reset makes a new one in the same place */
+	const struct board *board;
+	struct pci_host *pci; /* NULL until the host bridge has been created */
 	struct chardev *console; /* the other end of COM1 */
 	irq_set_fn irq_set;
 	void *irq_arg;

@@ -39,6 +39,18 @@ bool gmem_read(const struct gmem *m, gpa_t at, void *dst, size_t len);
 bool gmem_write(struct gmem *m, gpa_t at, const void *src, size_t len);
 
 /*
+ * One aligned access, in the guest's byte order (little-endian), for words that both sides use at
+ * the same time: loads acquire, stores release. false: not RAM, or `at` is not a multiple of the
+ * width; nothing was done.
+ */
+bool gmem_load_le16(const struct gmem *m, gpa_t at, uint16_t *out);
+bool gmem_load_le32(const struct gmem *m, gpa_t at, uint32_t *out);
+bool gmem_load_le64(const struct gmem *m, gpa_t at, uint64_t *out);
+bool gmem_store_le16(struct gmem *m, gpa_t at, uint16_t val);
+bool gmem_store_le32(struct gmem *m, gpa_t at, uint32_t val);
+bool gmem_store_le64(struct gmem *m, gpa_t at, uint64_t val);
+
+/*
  * The same bytes as pieces for readv(2) and its kind, for the kernel to fill or drain. Returns the
  * number of pieces (at most max), -1 when not all of it is RAM or max is too small.
  */
