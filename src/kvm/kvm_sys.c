@@ -30,7 +30,10 @@ const struct kvm_cap kvm_caps[] = {
 	{ CAP(KVM_CAP_GET_TSC_KHZ), .why = "telling the guest its clock rate" },
 	{ CAP(KVM_CAP_X2APIC_API), .why = "more than 255 vCPUs" },
 	{ CAP(KVM_CAP_IRQFD), .why = "interrupts from other threads at little cost" },
+	{ CAP(KVM_CAP_IRQ_ROUTING), .why = "interrupts of PCI devices at little cost" },
+	{ CAP(KVM_CAP_SIGNAL_MSI), .why = "interrupts of PCI devices" },
 	{ CAP(KVM_CAP_IOEVENTFD), .why = "device notifications at little cost" },
+	{ CAP(KVM_CAP_IOEVENTFD_ANY_LENGTH), .why = "device notifications at even less" },
 	{ 0 },
 };
 

@@ -17,7 +17,10 @@ int kvm_vm_create(struct kvm_vm *vm, const struct kvm_sys *sys, struct err *e)
 	do {
 		vm->fd = ioctl(sys->fd, KVM_CREATE_VM, 0);
 	} while (vm->fd < 0 && errno == EINTR); /* a signal may interrupt the kernel's set-up */
-	return vm->fd < 0 ? err_errno(e, "KVM_CREATE_VM") : 0;
+	if (vm->fd < 0)
+		return err_errno(e, "KVM_CREATE_VM");
+	kvm_vm_probe(sys, &vm->caps);
+	return 0;
 }
 
 void kvm_vm_destroy(struct kvm_vm *vm)
@@ -77,4 +80,25 @@ void kvm_vm_irq_line(const struct kvm_vm *vm, unsigned int gsi, bool level)
 
 	/* It fails only on a VM that the kernel has declared dead; the next KVM_RUN tells. */
 	(void)ioctl(vm->fd, KVM_IRQ_LINE, &l);
+}
+
+int kvm_vm_set_routes(const struct kvm_vm *vm, const struct kvm_irq_routing *table)
+{
+	return ioctl(vm->fd, KVM_SET_GSI_ROUTING, table) < 0 ? -errno : 0;
+}
+
+int kvm_vm_irqfd(const struct kvm_vm *vm, const struct kvm_irqfd *i)
+{
+	return ioctl(vm->fd, KVM_IRQFD, i) < 0 ? -errno : 0;
+}
+
+/* 4.71 also tells whether the guest has blocked it, which no device needs to know. */
+int kvm_vm_signal_msi(const struct kvm_vm *vm, const struct kvm_msi *msi)
+{
+	return ioctl(vm->fd, KVM_SIGNAL_MSI, msi) < 0 ? -errno : 0;
+}
+
+int kvm_vm_ioeventfd(const struct kvm_vm *vm, const struct kvm_ioeventfd *i)
+{
+	return ioctl(vm->fd, KVM_IOEVENTFD, i) < 0 ? -errno : 0;
 }

@@ -66,6 +66,7 @@ void fake_kvm_init(void)
 		.max_vcpus = 1024,
 		.max_vcpu_id = 4096,
 		.tsc_khz = 2000000,
+		.max_routes = 4096,
 	};
 	fake_kvm_be_intel();
 }
@@ -170,7 +171,22 @@ void kvm_sys_close(struct kvm_sys *k)
 int kvm_sys_cap(const struct kvm_sys *k, int number)
 {
 	(void)k;
-	return number != fake_kvm.lacks;
+	if (number == fake_kvm.lacks)
+		return 0;
+	switch (number) {
+	case KVM_CAP_IRQFD:
+		return !fake_kvm.no_irqfd;
+	case KVM_CAP_IOEVENTFD:
+		return !fake_kvm.no_ioeventfd;
+	case KVM_CAP_IOEVENTFD_ANY_LENGTH:
+		return !fake_kvm.no_any_length;
+	case KVM_CAP_SIGNAL_MSI:
+		return !fake_kvm.no_signal_msi;
+	case KVM_CAP_IRQ_ROUTING:
+		return fake_kvm.no_routing ? 0 : (int)fake_kvm.max_routes;
+	default:
+		return 1;
+	}
 }
 
 int kvm_sys_supported_cpuid(const struct kvm_sys *k, struct kvm_cpuid2 **out, struct err *e)
@@ -198,6 +214,8 @@ int kvm_vm_create(struct kvm_vm *vm, const struct kvm_sys *sys, struct err *e)
 	fake_kvm.n_vms++;
 	fake_kvm.n_slots = 0;
 	fake_kvm.has_irqchip = false;
+	fake_kvm_forget_irqs();
+	kvm_vm_probe(sys, &vm->caps);
 	return 0;
 }
 
@@ -208,6 +226,7 @@ void kvm_vm_destroy(struct kvm_vm *vm)
 	close(vm->fd);
 	vm->fd = -1;
 	fake_kvm.n_vms--;
+	fake_kvm_forget_irqs();
 }
 
 int kvm_vm_add_memory(struct kvm_vm *vm, unsigned int slot, uint64_t gpa, uint64_t len, void *host,
@@ -249,10 +268,11 @@ int kvm_vm_enable_x2apic_ids(struct kvm_vm *vm, struct err *e)
 
 void kvm_vm_irq_line(const struct kvm_vm *vm, unsigned int gsi, bool level)
 {
-	(void)gsi;
 	VMM_BUG_ON(vm->fd < 0);
-	if (level)
-		__atomic_add_fetch(&fake_kvm.n_irq_edges, 1, __ATOMIC_RELAXED);
+	if (!level)
+		return;
+	__atomic_add_fetch(&fake_kvm.n_irq_edges, 1, __ATOMIC_RELAXED);
+	fake_kvm_line_raised(gsi);
 }
 
 /* kvm_vcpu.h --------------------------------------------------------------------------------- */

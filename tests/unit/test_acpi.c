@@ -13,16 +13,20 @@
 #define AREA (MAP_ACPI_END - MAP_ACPI)
 
 static uint8_t area[AREA];
+static uint8_t board_info[64];
 
 static void build(struct cpu_topology t)
 {
+	struct arch_boot b = { .topology = t, .mmio_slots = 0x8005 };
 	struct err e = { 0 };
 	struct gmem *m;
 
+	arch_board(64 * MIB, &b.board);
 	ck_ok(gmem_create(&m, &e));
 	ck_ok(arch_add_ram(m, 64 * MIB, &e));
-	ck_ok(acpi_load(&t, m, &e));
+	ck_ok(acpi_load(&b, m, &e));
 	ck_assert(gmem_read(m, MAP_ACPI, area, sizeof(area)));
+	ck_assert(gmem_read(m, MAP_BOARD_INFO, board_info, sizeof(board_info)));
 	gmem_destroy(m);
 }
 
@@ -63,7 +67,7 @@ static const uint8_t *table(unsigned int i, const char *signature)
 {
 	const uint8_t *x = xsdt();
 
-	ck_assert_uint_eq(load_le32(x + 4), 36 + 2 * 8);
+	ck_assert_uint_eq(load_le32(x + 4), 36 + 3 * 8);
 	return at(load_le64(x + 36 + 8 * i), signature);
 }
 
@@ -134,14 +138,112 @@ END_TEST
 
 START_TEST(more_cpus_than_there_is_room_for_are_an_error)
 {
-	struct cpu_topology t = { 1, 60000, 1 };
+	struct arch_boot b = { .topology = { 1, 60000, 1 } };
 	struct err e = { 0 };
 	struct gmem *m;
 
 	ck_ok(gmem_create(&m, &e));
-	ck_fails(acpi_load(&t, m, &e), -E2BIG, "no room to describe 60000 CPUs");
-	t.cores = 1;
-	ck_fails(acpi_load(&t, m, &e), -EFAULT, "no RAM at 0xe0000");
+	ck_fails(acpi_load(&b, m, &e), -E2BIG, "no room to describe 60000 CPUs");
+	b.topology.cores = 1;
+	ck_fails(acpi_load(&b, m, &e), -EFAULT, "no RAM at 0xe0000");
+	ck_ok(gmem_add_ram(m, 0, MAP_BOARD_INFO, &e));
+	ck_fails(acpi_load(&b, m, &e), -EFAULT, "no RAM at 0xff000");
+	gmem_destroy(m);
+}
+END_TEST
+
+START_TEST(the_mcfg_says_where_configuration_space_is)
+{
+	const uint8_t *m;
+
+	build((struct cpu_topology){ 1, 1, 1 });
+	m = table(2, "MCFG");
+	ck_assert_uint_eq(load_le32(m + 4), 60);
+	ck_assert_uint_eq(load_le64(m + 44), MAP_ECAM);
+	ck_assert_uint_eq(load_le16(m + 52), 0); /* segment */
+	ck_assert_uint_eq(m[54], 0); /* first and last bus */
+	ck_assert_uint_eq(m[55], 0);
+}
+END_TEST
+
+/* firmware/dsdt.asl has these offsets. */
+START_TEST(what_the_dsdt_reads_is_where_it_reads_it)
+{
+	build((struct cpu_topology){ 1, 1, 1 });
+	ck_assert_uint_eq(load_le32(board_info), MAP_PCI32);
+	ck_assert_uint_eq(load_le32(board_info + 4), MAP_PCI32_LEN);
+	ck_assert_uint_eq(load_le32(board_info + 8), MAP_ECAM);
+	ck_assert_uint_eq(load_le32(board_info + 12), MAP_ECAM_LEN);
+	ck_assert_uint_eq(load_le64(board_info + 16), MAP_ABOVE_4G);
+	ck_assert_uint_eq(load_le64(board_info + 24), MAP_PCI64_LEN);
+	ck_assert_uint_eq(load_le32(board_info + 32), MAP_VIRTIO_MMIO);
+	ck_assert_uint_eq(load_le32(board_info + 36), MAP_VIRTIO_MMIO_STRIDE);
+	ck_assert_uint_eq(load_le32(board_info + 40), 0x8005);
+	for (unsigned int i = 0; i < 16; i++)
+		ck_assert_uint_lt(board_info[48 + i], 24);
+	ck_assert_uint_eq(board_info[48], 5);
+}
+END_TEST
+
+static bool overlap(const struct board_range *a, const struct board_range *b)
+{
+	return a->base < b->base + b->len && b->base < a->base + a->len;
+}
+
+START_TEST(no_part_of_the_board_is_in_anothers_place)
+{
+	static const uint64_t sizes[] = { 64 * MIB,    3 * GIB - 4096, 3 * GIB,  3 * GIB + 4096,
+					  4 * GIB + 1, 44 * GIB,       512 * GIB };
+	struct board_range r[8];
+	struct board b;
+	uint32_t lines = 0;
+
+	arch_board(sizes[_i], &b);
+	r[0] = (struct board_range){ 0, min_u64(sizes[_i], MAP_HOLE) };
+	r[1] = (struct board_range){ MAP_ABOVE_4G, sizes[_i] - r[0].len };
+	r[2] = b.pci32;
+	r[3] = b.pci64;
+	r[4] = b.ecam;
+	r[5] = b.mmio;
+	r[6] = (struct board_range){ MAP_IOAPIC, 0x1000 };
+	r[7] = (struct board_range){ MAP_LAPIC, MAP_ABOVE_4G - MAP_LAPIC };
+	for (unsigned int i = 0; i < 8; i++) {
+		for (unsigned int k = 0; k < i; k++)
+			ck_assert_msg(!overlap(&r[i], &r[k]), "%u and %u", k, i);
+	}
+	ck_assert_uint_le(b.pci32.base + b.pci32.len, MAP_ABOVE_4G);
+	ck_assert_uint_ge(b.n_mmio_slots, 16);
+	ck_assert_uint_le(b.n_mmio_slots * b.mmio_stride, b.mmio.len);
+	for (unsigned int i = 0; i < b.n_mmio_slots; i++) {
+		unsigned int gsi = b.mmio_gsi[i];
+
+		ck_assert_uint_lt(gsi, 24);
+		ck_assert(gsi != 4 && gsi != 8 && gsi != ACPI_PM_IRQ); /* COM1, clock */
+		ck_assert(!(lines & 1u << gsi));
+		lines |= 1u << gsi;
+	}
+}
+END_TEST
+
+START_TEST(the_memory_map_reserves_configuration_space)
+{
+	struct e820_entry map[E820_MAX];
+	struct err e = { 0 };
+	bool found = false;
+	struct gmem *m;
+	unsigned int n;
+
+	ck_ok(gmem_create(&m, &e));
+	ck_ok(arch_add_ram(m, _i ? 4 * GIB : 64 * MIB, &e));
+	n = e820_build(map, m);
+	for (unsigned int i = 0; i < n; i++) {
+		ck_assert(i == 0 || map[i - 1].at + map[i - 1].len <= map[i].at);
+		if (map[i].at == MAP_ECAM)
+			found = map[i].len == MAP_ECAM_LEN && map[i].type == E820_RESERVED;
+		if (map[i].at <= MAP_BOARD_INFO && MAP_BOARD_INFO < map[i].at + map[i].len)
+			ck_assert_uint_eq(map[i].type, E820_RESERVED);
+	}
+	ck_assert(found);
 	gmem_destroy(m);
 }
 END_TEST
@@ -181,6 +283,7 @@ START_TEST(the_disassembler_of_acpica_has_nothing_to_say)
 	disassemble(dir, xsdt());
 	disassemble(dir, f);
 	disassemble(dir, table(1, "APIC"));
+	disassemble(dir, table(2, "MCFG"));
 	disassemble(dir, at(load_le64(f + 140), "DSDT"));
 	snprintf(command, sizeof(command), "rm -r %s", dir);
 	ck_assert_int_eq(system(command), 0);
@@ -194,6 +297,10 @@ static Suite *suite(void)
 	UNIT_TEST(s, the_fadt_describes_a_hardware_reduced_platform);
 	UNIT_LOOP(s, the_madt_names_every_cpu_and_the_io_apic, 8);
 	UNIT_TEST(s, more_cpus_than_there_is_room_for_are_an_error);
+	UNIT_TEST(s, the_mcfg_says_where_configuration_space_is);
+	UNIT_TEST(s, what_the_dsdt_reads_is_where_it_reads_it);
+	UNIT_LOOP(s, no_part_of_the_board_is_in_anothers_place, 7);
+	UNIT_LOOP(s, the_memory_map_reserves_configuration_space, 2);
 	UNIT_TEST(s, the_disassembler_of_acpica_has_nothing_to_say);
 	return s;
 }

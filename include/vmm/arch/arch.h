@@ -11,6 +11,7 @@
 #include <stdint.h>
 #include <vmm/base/err.h>
 #include <vmm/boot/image.h>
+#include <vmm/dev/board.h>
 #include <vmm/kvm/kvm_vcpu.h>
 #include <vmm/kvm/kvm_vm.h>
 #include <vmm/mem/gmem.h>
@@ -47,6 +48,9 @@ const char *arch_default_cmdline(const struct cpu_topology *t);
 /* Lays `bytes` of RAM out in the guest's address space. */
 int arch_add_ram(struct gmem *m, uint64_t bytes, struct err *e);
 
+/* Where the board has its PCI windows and virtio-mmio slots beside so much RAM. */
+void arch_board(uint64_t ram_bytes, struct board *out);
+
 /* -EINVAL, with the limit named, if this KVM cannot have such CPUs. */
 int arch_check_topology(const struct cpu_topology *t, const struct kvm_sys *sys, struct err *e);
 
@@ -61,6 +65,8 @@ struct arch_boot {
 	const struct image *initrd; /* NULL: none */
 	const char *cmdline;
 	struct cpu_topology topology;
+	struct board board;
+	uint32_t mmio_slots; /* bit n: there is a virtio-mmio device in slot n */
 	uint64_t entry,
 		argument; /* out: where the first vCPU starts, and with what in its register */
 };

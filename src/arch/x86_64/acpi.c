@@ -1,11 +1,15 @@
 /*
- * acpi.c - the tables by which the guest learns of its CPUs, interrupt controllers and power
+ * acpi.c - the tables by which the guest learns of its CPUs, interrupt controllers, buses and power
  * switches.
  *
  * Life of a VM: written into RAM just before the vCPUs are made. Main thread.
  * Source: ACPI 6.4: 5.2.5 RSDP, 5.2.6 header, 5.2.8 XSDT, 5.2.9 FADT, 5.2.12 MADT; 4.1 for what a
  * hardware-reduced platform leaves out: no PM timer, no fixed event registers, no legacy PIC or
- * PIT, and so nothing that a kernel would have to probe for or calibrate.
+ * PIT, and so nothing that a kernel would have to probe for or calibrate. PCI Firmware 3.2, 4.1.2:
+ * MCFG.
+ *
+ * The DSDT is the same for all machines. What differs between them, its methods read from struct
+ * board_info, which is put into RAM beside the tables.
  */
 #include "memmap.h"
 #include "x86.h"
@@ -19,9 +23,10 @@ extern const uint8_t dsdt_aml[], dsdt_aml_end[];
 
 #define HEADER_LEN 36
 #define RSDP_LEN 36
-#define XSDT_ENTRIES 2 /* FADT, MADT */
+#define XSDT_ENTRIES 3 /* FADT, MADT, MCFG */
 #define XSDT_LEN (HEADER_LEN + 8 * XSDT_ENTRIES)
 #define FADT_LEN 276
+#define MCFG_LEN (HEADER_LEN + 8 + 16)
 #define TABLE_ALIGN 16
 
 /* 5.2.9, "Fixed ACPI Description Table Fixed Feature Flags" */
@@ -32,6 +37,19 @@ extern const uint8_t dsdt_aml[], dsdt_aml_end[];
 #define FADT_HW_REDUCED_ACPI (1u << 20)
 /* 5.2.9.3, IA-PC Boot Architecture Flags: what is not set (8042, legacy devices) is not there */
 #define IAPC_VGA_NOT_PRESENT (1u << 2)
+
+/* At MAP_BOARD_INFO; little-endian; firmware/dsdt.asl declares the same fields in its region BRDI.
+ */
+struct board_info {
+	uint8_t pci32_base[4], pci32_len[4];
+	uint8_t ecam_base[4], ecam_len[4];
+	uint8_t pci64_base[8], pci64_len[8];
+	uint8_t mmio_base[4], mmio_stride[4];
+	uint8_t mmio_present[4]; /* bit n: slot n */
+	uint8_t unused[4];
+	uint8_t mmio_gsi[BOARD_MAX_MMIO_SLOTS];
+};
+_Static_assert(sizeof(struct board_info) == 64, "firmware/dsdt.asl counts on it");
 
 struct builder {
 	uint8_t *buf; /* the whole area, MAP_ACPI to MAP_ACPI_END */
@@ -159,12 +177,24 @@ static gpa_t build_madt(struct builder *b, const struct cpu_topology *topology)
 	return where(b, t);
 }
 
-static gpa_t build_xsdt(struct builder *b, gpa_t fadt, gpa_t madt)
+static gpa_t build_mcfg(struct builder *b, const struct board *board)
+{
+	uint8_t *t = reserve(b, MCFG_LEN), *entry = t + HEADER_LEN + 8;
+
+	store_le64(entry, board->ecam.base);
+	store_le16(entry + 8, 0); /* PCI segment group */
+	entry[10] = 0; /* first and last bus */
+	entry[11] = (uint8_t)(board->ecam.len / MIB - 1);
+	finish(t, "MCFG", MCFG_LEN, 1);
+	return where(b, t);
+}
+
+static gpa_t build_xsdt(struct builder *b, const gpa_t tables[XSDT_ENTRIES])
 {
 	uint8_t *t = reserve(b, XSDT_LEN);
 
-	store_le64(t + HEADER_LEN, fadt);
-	store_le64(t + HEADER_LEN + 8, madt);
+	for (unsigned int i = 0; i < XSDT_ENTRIES; i++)
+		store_le64(t + HEADER_LEN + 8 * (size_t)i, tables[i]);
 	finish(t, "XSDT", XSDT_LEN, 1);
 	return where(b, t);
 }
@@ -180,27 +210,50 @@ static void build_rsdp(uint8_t *t, gpa_t xsdt)
 	t[32] = checksum(t, RSDP_LEN);
 }
 
-int acpi_load(const struct cpu_topology *topology, struct gmem *m, struct err *e)
+static int load_board_info(const struct arch_boot *b, struct gmem *m, struct err *e)
 {
+	const struct board *board = &b->board;
+	struct board_info i = { 0 };
+
+	store_le32(i.pci32_base, (uint32_t)board->pci32.base);
+	store_le32(i.pci32_len, (uint32_t)board->pci32.len);
+	store_le32(i.ecam_base, (uint32_t)board->ecam.base);
+	store_le32(i.ecam_len, (uint32_t)board->ecam.len);
+	store_le64(i.pci64_base, board->pci64.base);
+	store_le64(i.pci64_len, board->pci64.len);
+	store_le32(i.mmio_base, (uint32_t)board->mmio.base);
+	store_le32(i.mmio_stride, board->mmio_stride);
+	store_le32(i.mmio_present, b->mmio_slots);
+	for (unsigned int n = 0; n < BOARD_MAX_MMIO_SLOTS; n++)
+		i.mmio_gsi[n] = (uint8_t)board->mmio_gsi[n];
+	if (!gmem_write(m, MAP_BOARD_INFO, &i, sizeof(i)))
+		return err_set(e, -EFAULT, "ACPI tables: no RAM at %#llx", MAP_BOARD_INFO);
+	return 0;
+}
+
+int acpi_load(const struct arch_boot *boot, struct gmem *m, struct err *e)
+{
+	unsigned int n_cpus = cpu_topology_total(&boot->topology);
 	struct builder b = { 0 };
-	gpa_t fadt, madt;
+	gpa_t tables[XSDT_ENTRIES];
 	uint8_t *rsdp;
 	bool fits;
 
 	/* The worst case: every CPU by the longer of the two MADT entries. */
-	fits = 4096 + (size_t)(dsdt_aml_end - dsdt_aml) + 16ull * cpu_topology_total(topology) <=
-	       MAP_ACPI_END - MAP_ACPI;
+	fits = 4096 + (size_t)(dsdt_aml_end - dsdt_aml) + 16ull * n_cpus <= MAP_ACPI_END - MAP_ACPI;
 	if (!fits)
-		return err_set(e, -E2BIG, "ACPI tables: no room to describe %u CPUs",
-			       cpu_topology_total(topology));
+		return err_set(e, -E2BIG, "ACPI tables: no room to describe %u CPUs", n_cpus);
 	b.buf = calloc(1, MAP_ACPI_END - MAP_ACPI);
 	if (!b.buf)
 		return err_set(e, -ENOMEM, "ACPI tables: out of memory");
 	rsdp = reserve(&b, RSDP_LEN);
-	fadt = build_fadt(&b, build_dsdt(&b));
-	madt = build_madt(&b, topology);
-	build_rsdp(rsdp, build_xsdt(&b, fadt, madt));
+	tables[0] = build_fadt(&b, build_dsdt(&b));
+	tables[1] = build_madt(&b, &boot->topology);
+	tables[2] = build_mcfg(&b, &boot->board);
+	build_rsdp(rsdp, build_xsdt(&b, tables));
 	fits = gmem_write(m, MAP_ACPI, b.buf, b.used);
 	free(b.buf);
-	return fits ? 0 : err_set(e, -EFAULT, "ACPI tables: no RAM at %#llx", MAP_ACPI);
+	if (!fits)
+		return err_set(e, -EFAULT, "ACPI tables: no RAM at %#llx", MAP_ACPI);
+	return load_board_info(boot, m, e);
 }

@@ -60,7 +60,7 @@ int arch_load(struct arch_boot *b, struct gmem *m, struct err *e)
 		return e->code;
 	if (load_cmdline(b, m, e) < 0 || load_reset_vector(m, e) < 0)
 		return e->code;
-	return acpi_load(&b->topology, m, e);
+	return acpi_load(b, m, e);
 }
 
 int arch_vcpu_init(struct kvm_vcpu *v, unsigned int index, const struct arch_boot *b,

@@ -47,8 +47,8 @@ int boot_linux_load(struct arch_boot *b, const struct boot_layout *l, struct gme
 		    struct err *e);
 int boot_pvh_load(struct arch_boot *b, const struct boot_layout *l, struct gmem *m, struct err *e);
 
-/* ACPI tables at MAP_ACPI. */
-int acpi_load(const struct cpu_topology *t, struct gmem *m, struct err *e);
+/* ACPI tables at MAP_ACPI, for b->topology, b->board and b->mmio_slots. */
+int acpi_load(const struct arch_boot *b, struct gmem *m, struct err *e);
 
 int cpuid_init(struct kvm_vcpu *v, unsigned int index, const struct cpu_topology *t,
 	       const struct kvm_sys *sys, struct err *e);
