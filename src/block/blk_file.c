@@ -1,0 +1,211 @@
+/*
+ * blk_file.c - opening and locking a disk's file.
+ *
+ * Life of a VM: while the machine is built, on the main thread. Nothing is opened by name later.
+ *
+ * The lock is flock(2)'s: it belongs to the open file, so it lives exactly as long as we may use
+ * it, and goes away with us however we end. A reader of the lock's name finds it in /proc/locks.
+ */
+#include "blk_file.h"
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
+#include <unistd.h>
+#include <vmm/base/log.h>
+#include <vmm/base/util.h>
+
+#define SECTOR 512u
+
+/* Locks -------------------------------------------------------------------------------------- */
+
+/* Who has the lock; 0: not to be found (it may be gone by now, or in another PID namespace). */
+static pid_t holder(int fd)
+{
+	FILE *locks = fopen("/proc/locks", "re");
+	char line[256];
+	struct stat st;
+	pid_t found = 0;
+
+	if (!locks)
+		return 0;
+	while (fstat(fd, &st) == 0 && !found && fgets(line, sizeof(line), locks)) {
+		unsigned int maj, min;
+		uint64_t inode;
+		int pid;
+
+		/* One that waits for a lock has "->" in front of FLOCK. */
+		if (sscanf(line, "%*d: FLOCK %*s %*s %d %x:%x:%" SCNu64, &pid, &maj, &min,
+			   &inode) == 4 &&
+		    inode == st.st_ino && maj == major(st.st_dev) && min == minor(st.st_dev))
+			found = pid;
+	}
+	fclose(locks);
+	return found;
+}
+
+static void read_comm(pid_t pid, char *name, size_t size)
+{
+	char path[64];
+	FILE *f;
+
+	snprintf(path, sizeof(path), "/proc/%d/comm", (int)pid);
+	f = fopen(path, "re");
+	if (!f || !fgets(name, (int)size, f))
+		snprintf(name, size, "a process");
+	name[strcspn(name, "\n")] = '\0';
+	if (f)
+		fclose(f);
+}
+
+static int refuse(int fd, bool exclusive, struct err *e)
+{
+	pid_t pid = holder(fd);
+	char comm[32], who[64] = "another process";
+
+	if (pid == getpid()) {
+		snprintf(who, sizeof(who), "this VM as another disk");
+	} else if (pid > 0) {
+		read_comm(pid, comm, sizeof(comm));
+		snprintf(who, sizeof(who), "%s (pid %d)", comm, (int)pid);
+	}
+	if (exclusive)
+		return err_set(e, -EBUSY,
+			       "in use by %s; give it ,ro or ,snapshot, here and there: only then "
+			       "can it be shared",
+			       who);
+	return err_set(e, -EBUSY, "in use by %s, which may write to it; end that one first", who);
+}
+
+int blk_lock(int fd, bool exclusive, struct err *e)
+{
+	int rc;
+
+	do
+		rc = flock(fd, (exclusive ? LOCK_EX : LOCK_SH) | LOCK_NB);
+	while (rc < 0 && errno == EINTR);
+	if (rc == 0)
+		return 0;
+	return errno == EWOULDBLOCK ? refuse(fd, exclusive, e) : err_errno(e, "lock");
+}
+
+/* Opening ------------------------------------------------------------------------------------ */
+
+static int open_error(const struct disk_spec *spec, bool writes, struct err *e)
+{
+	int code = errno;
+
+	err_errno(e, "open");
+	if (code == EINVAL && spec->direct)
+		return err_set(e, -code, "its file system knows no direct I/O: leave ,direct out");
+	if (code == EBUSY)
+		return err_set(e, -code, "the host uses this device; is it mounted?");
+	if (writes && access(spec->path, R_OK) == 0)
+		return err_set(e, -code, "%s; with ,ro or ,snapshot it need not be writable",
+			       strerror(code));
+	return -code;
+}
+
+/* O_NONBLOCK: opening a pipe must not wait. io_uring would take it as "fail rather than wait". */
+static int open_path(struct blk_file *f, const struct disk_spec *spec, struct err *e)
+{
+	bool writes = !spec->ro && !spec->snapshot;
+	int flags = (writes ? O_RDWR : O_RDONLY) | (spec->direct ? O_DIRECT : 0) | O_CLOEXEC |
+		    O_NONBLOCK | O_NOCTTY;
+	struct stat st;
+
+	/* O_EXCL on a block device: not while it is mounted. */
+	if (writes && stat(spec->path, &st) == 0 && S_ISBLK(st.st_mode))
+		flags |= O_EXCL;
+	f->fd = open(spec->path, flags);
+	if (f->fd < 0 || fstat(f->fd, &st) < 0)
+		return open_error(spec, writes, e);
+	if (!S_ISREG(st.st_mode) && !S_ISBLK(st.st_mode))
+		return err_set(e, -EINVAL, "neither a file nor a block device");
+	f->is_device = S_ISBLK(st.st_mode);
+	f->info.ro = !writes;
+	if (fcntl(f->fd, F_SETFL, fcntl(f->fd, F_GETFL) & ~O_NONBLOCK) < 0)
+		return err_errno(e, "open");
+	return blk_lock(f->fd, writes, e);
+}
+
+/* Direct I/O has rules of alignment, which guests need not keep: a second way, without them. */
+static int open_cached(struct blk_file *f, struct err *e)
+{
+	char path[32];
+
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", f->fd);
+	f->cached_fd = open(path, (f->info.ro ? O_RDONLY : O_RDWR) | O_CLOEXEC);
+	return f->cached_fd < 0 ? err_errno(e, "open again, for what is not aligned") : 0;
+}
+
+static int check_size(const struct blk_file *f, const char *path, struct err *e)
+{
+	if (f->info.size < SECTOR)
+		return err_set(e, -EINVAL, "is empty; truncate -s SIZE gives it a size");
+	if (f->info.size % SECTOR)
+		log_warn("disk %s: the guest does not see its last %u bytes: no whole sector", path,
+			 (unsigned int)(f->info.size % SECTOR));
+	return 0;
+}
+
+int blk_file_open(struct blk_file *f, const struct disk_spec *spec, struct err *e)
+{
+	*f = (struct blk_file){ .fd = -1, .cached_fd = -1, .align = 1 };
+	if (open_path(f, spec, e) < 0 || (spec->direct && open_cached(f, e) < 0) ||
+	    blk_probe(f, e) < 0 || check_size(f, spec->path, e) < 0 ||
+	    (!spec->raw && blk_check_format(f, e) < 0)) {
+		blk_file_close(f);
+		return e->code;
+	}
+	return 0;
+}
+
+/* Not every file system has files without a name (O_TMPFILE). */
+static int open_temporary(const char *dir)
+{
+	int fd = open(dir, O_TMPFILE | O_RDWR | O_EXCL | O_CLOEXEC, 0600);
+	char *path;
+
+	if (fd >= 0 || (errno != EOPNOTSUPP && errno != EISDIR && errno != EINVAL))
+		return fd;
+	if (asprintf(&path, "%s/vmm-snapshot-XXXXXX", dir) < 0)
+		return -1;
+	fd = mkostemp(path, O_CLOEXEC);
+	if (fd >= 0)
+		unlink(path);
+	free(path);
+	return fd;
+}
+
+int blk_file_temporary(struct blk_file *f, const char *dir, uint64_t size, struct err *e)
+{
+	*f = (struct blk_file){ .fd = open_temporary(dir), .cached_fd = -1, .align = 1 };
+	if (f->fd < 0 || ftruncate(f->fd, (off_t)size) < 0) {
+		err_errno(e,
+			  "snapshot: temporary file of %" PRIu64
+			  " MiB in %s (TMPDIR names another place)",
+			  size / MIB, dir);
+		blk_file_close(f);
+		return e->code;
+	}
+	if (blk_probe(f, e) < 0) {
+		blk_file_close(f);
+		return err_wrap(e, "snapshot: temporary file in %s", dir);
+	}
+	return 0;
+}
+
+void blk_file_close(struct blk_file *f)
+{
+	if (f->cached_fd >= 0)
+		close(f->cached_fd);
+	if (f->fd >= 0)
+		close(f->fd);
+	f->fd = f->cached_fd = -1;
+}

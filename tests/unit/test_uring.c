@@ -1,0 +1,258 @@
+/*
+ * test_uring.c - src/host/uring.c over the kernel's io_uring, where the host lets us use it.
+ */
+#include "fake_kernel.h"
+#include "unit.h"
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <unistd.h>
+#include <vmm/base/util.h>
+#include <vmm/host/uring.h>
+
+#define DEPTH 64u
+#define PIECE 4096u
+
+struct job {
+	struct uring_op op;
+	struct iovec iov;
+	int result;
+	bool done;
+	uint8_t data[PIECE];
+};
+
+static struct evloop *loop;
+static struct uring *u;
+static struct job jobs[DEPTH];
+static unsigned int n_done, n_settled, expected;
+static char *path;
+static int fd;
+
+static void done(struct uring_op *op, int result)
+{
+	struct job *j = container_of(op, struct job, op);
+
+	ck_assert(!j->done);
+	j->done = true;
+	j->result = result;
+	n_done++;
+}
+
+static void settled(void *arg)
+{
+	ck_assert_ptr_eq(arg, &u);
+	n_settled++;
+	if (n_done == expected)
+		evloop_stop(loop);
+}
+
+/* false: this host forbids it, and there is nothing to test but that it says so. */
+static bool start(void)
+{
+	struct err e;
+
+	n_done = n_settled = 0;
+	memset(jobs, 0, sizeof(jobs));
+	for (unsigned int i = 0; i < DEPTH; i++) {
+		jobs[i].op.done = done;
+		jobs[i].iov = (struct iovec){ jobs[i].data, PIECE };
+	}
+	ck_ok(evloop_create(&loop, &e));
+	if (uring_create(&u, loop, DEPTH, settled, &u, &e) < 0) {
+		ck_assert(e.code == -EPERM || e.code == -ENOSYS || e.code == -ENOMEM);
+		printf("# no io_uring on this host: %s\n", e.text);
+		evloop_destroy(loop);
+		return false;
+	}
+	path = fake_file("", 0);
+	fd = open(path, O_RDWR);
+	return true;
+}
+
+static void stop(void)
+{
+	uring_destroy(u);
+	evloop_destroy(loop);
+	close(fd);
+	unlink(path);
+	free(path);
+}
+
+static void read_job(unsigned int i, int from, uint64_t at)
+{
+	const struct uring_data d = { .fd = from, .at = at, .iov = &jobs[i].iov, .n_iov = 1 };
+
+	uring_read(u, &jobs[i].op, &d);
+}
+
+static void write_job(unsigned int i, uint64_t at, int flags)
+{
+	const struct uring_data d = {
+		.fd = fd, .flags = flags, .at = at, .iov = &jobs[i].iov, .n_iov = 1
+	};
+
+	uring_write(u, &jobs[i].op, &d);
+}
+
+static void run(unsigned int n)
+{
+	expected = n;
+	uring_submit(u);
+	evloop_run(loop);
+}
+
+START_TEST(what_is_written_is_read_again)
+{
+	if (!start())
+		return;
+	for (unsigned int i = 0; i < DEPTH; i++) {
+		memset(jobs[i].data, (int)i + 1, PIECE);
+		write_job(i, i * (uint64_t)PIECE, 0);
+	}
+	ck_assert_uint_eq(n_done, 0);
+	run(DEPTH);
+	ck_assert(uring_is_idle(u));
+	for (unsigned int i = 0; i < DEPTH; i++) {
+		ck_assert_int_eq(jobs[i].result, PIECE);
+		jobs[i].done = false;
+		memset(jobs[i].data, 0, PIECE);
+		read_job(i, fd, (DEPTH - 1 - i) * (uint64_t)PIECE);
+	}
+	run(2 * DEPTH);
+	for (unsigned int i = 0; i < DEPTH; i++) {
+		ck_assert_int_eq(jobs[i].result, PIECE);
+		ck_assert_uint_eq(jobs[i].data[0], DEPTH - i);
+		ck_assert_uint_eq(jobs[i].data[PIECE - 1], DEPTH - i);
+	}
+	ck_assert_uint_le(n_settled, 2 * DEPTH);
+	stop();
+}
+END_TEST
+
+START_TEST(sync_and_holes_work)
+{
+	struct stat st;
+
+	if (!start())
+		return;
+	ck_assert_int_eq(ftruncate(fd, 1 << 20), 0);
+	write_job(0, 0, RWF_DSYNC);
+	uring_fdatasync(u, &jobs[1].op, fd);
+	run(2);
+	ck_assert_int_eq(jobs[0].result, PIECE);
+	ck_assert_int_eq(jobs[1].result, 0);
+	ck_assert_int_eq(fstat(fd, &st), 0);
+	ck_assert_int_gt(st.st_blocks, 0);
+	jobs[0].done = false;
+	uring_fallocate(u, &jobs[0].op, fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 0, 1 << 20);
+	run(3);
+	ck_assert_int_eq(jobs[0].result, 0);
+	ck_assert_int_eq(fstat(fd, &st), 0);
+	ck_assert_int_eq(st.st_blocks, 0);
+	ck_assert_int_eq(st.st_size, 1 << 20);
+	stop();
+}
+END_TEST
+
+START_TEST(errors_are_answers_like_any_other)
+{
+	if (!start())
+		return;
+	read_job(0, -1, 0);
+	uring_fdatasync(u, &jobs[1].op, 12345);
+	jobs[2].iov.iov_base = (void *)16;
+	ck_assert_int_eq(ftruncate(fd, 4096), 0);
+	read_job(2, fd, 0);
+	read_job(3, fd, 1 << 20);
+	uring_fallocate(u, &jobs[4].op, fd, 0x4000, 0, 4096);
+	run(5);
+	ck_assert_int_eq(jobs[0].result, -EBADF);
+	ck_assert_int_eq(jobs[1].result, -EBADF);
+	ck_assert_int_eq(jobs[2].result, -EFAULT);
+	ck_assert_int_eq(jobs[3].result, 0); /* behind the end */
+	ck_assert_int_eq(jobs[4].result, -EOPNOTSUPP);
+	stop();
+}
+END_TEST
+
+static unsigned int n_rounds;
+
+static void again(struct uring_op *op, int result)
+{
+	struct job *j = container_of(op, struct job, op);
+
+	ck_assert_int_eq(result, PIECE);
+	n_done++;
+	if (++n_rounds < 1000)
+		read_job((unsigned int)(j - jobs), fd, 0);
+}
+
+START_TEST(drain_waits_for_what_answers_have_asked_for_too)
+{
+	if (!start())
+		return;
+	ck_assert_int_eq(ftruncate(fd, PIECE), 0);
+	n_rounds = 0;
+	for (unsigned int i = 0; i < DEPTH; i++) { /* as many as may be in flight, all the time */
+		jobs[i].op.done = again;
+		read_job(i, fd, 0);
+	}
+	uring_drain(u);
+	ck_assert(uring_is_idle(u));
+	ck_assert_uint_eq(n_rounds, 1000 + DEPTH - 1);
+	ck_assert_uint_eq(n_done, n_rounds);
+	stop();
+}
+END_TEST
+
+START_TEST(without_a_submission_nothing_starts_and_one_starts_all)
+{
+	if (!start())
+		return;
+	ck_assert_int_eq(ftruncate(fd, PIECE), 0);
+	for (unsigned int i = 0; i < 10; i++)
+		read_job(i, fd, 0);
+	usleep(10000);
+	ck_assert_uint_eq(n_done, 0);
+	ck_assert(!uring_is_idle(u));
+	run(10);
+	uring_submit(u); /* of nothing */
+	stop();
+}
+END_TEST
+
+START_TEST(a_host_that_refuses_a_ring_is_an_error_and_nothing_is_left)
+{
+	struct rlimit before, none;
+	struct err e;
+	int rc;
+
+	ck_ok(evloop_create(&loop, &e));
+	ck_assert_int_eq(getrlimit(RLIMIT_NOFILE, &before), 0);
+	none = (struct rlimit){ 0, before.rlim_max };
+	ck_assert_int_eq(setrlimit(RLIMIT_NOFILE, &none), 0);
+	rc = uring_create(&u, loop, DEPTH, NULL, NULL, &e);
+	ck_assert_int_lt(rc, 0);
+	ck_assert_ptr_nonnull(strstr(e.text, "io_uring_setup: "));
+	ck_assert_int_eq(setrlimit(RLIMIT_NOFILE, &before), 0);
+	evloop_destroy(loop);
+	uring_destroy(NULL);
+}
+END_TEST
+
+static Suite *suite(void)
+{
+	Suite *s = suite_create("uring");
+
+	UNIT_TEST(s, what_is_written_is_read_again);
+	UNIT_TEST(s, sync_and_holes_work);
+	UNIT_TEST(s, errors_are_answers_like_any_other);
+	UNIT_TEST(s, drain_waits_for_what_answers_have_asked_for_too);
+	UNIT_TEST(s, without_a_submission_nothing_starts_and_one_starts_all);
+	UNIT_TEST(s, a_host_that_refuses_a_ring_is_an_error_and_nothing_is_left);
+	return s;
+}
+
+UNIT_MAIN("uring", suite)
