@@ -1,0 +1,33 @@
+/*
+ * sock.h - unix stream sockets by name.
+ */
+#ifndef VMM_HOST_SOCK_H
+#define VMM_HOST_SOCK_H
+#include <stdbool.h>
+#include <sys/types.h>
+#include <vmm/base/err.h>
+
+/* Connects at once or not at all. The fd is non-blocking, close-on-exec. Negative errno. */
+int sock_connect(const char *path);
+
+struct sock_listener { /* embedded */
+	int fd; /* -1: none */
+	char *path;
+	dev_t dev; /* of the file at path, so that nobody else's is removed */
+	ino_t ino;
+};
+
+/*
+ * Connects if somebody listens at path, else listens there, for this user alone; what nobody
+ * listens to any more is replaced if it is a socket. Of several who do this at the same time, one
+ * listens. *fd: connected, or -1: then *l listens. path outlives l.
+ */
+int sock_connect_or_listen(struct sock_listener *l, int *fd, char *path, struct err *e);
+
+/* Somebody who has connected: as sock_connect(). -EAGAIN: nobody. */
+int sock_accept(struct sock_listener *l);
+
+/* Closes, and removes the file. One with fd -1 is fine. */
+void sock_listener_close(struct sock_listener *l);
+
+#endif

@@ -1,0 +1,142 @@
+/*
+ * sock.c - unix stream sockets by name.
+ *
+ * Life of a VM: while an interface that leads to another VM is opened, and when that one comes and
+ * goes. Main thread, which is the loop's.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <libgen.h>
+#include <poll.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+#include <vmm/host/sock.h>
+
+#define SOCK_FLAGS (SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK)
+#define LOCK_TRIES 50 /* of 10 ms */
+
+static bool address_of(struct sockaddr_un *a, const char *path)
+{
+	*a = (struct sockaddr_un){ .sun_family = AF_UNIX };
+	if (strlen(path) >= sizeof(a->sun_path))
+		return false;
+	memcpy(a->sun_path, path, strlen(path) + 1);
+	return true;
+}
+
+int sock_connect(const char *path)
+{
+	struct sockaddr_un a;
+	int fd, error;
+
+	if (!address_of(&a, path))
+		return -ENAMETOOLONG;
+	fd = socket(AF_UNIX, SOCK_FLAGS, 0);
+	if (fd < 0)
+		return -errno;
+	/* Of a local socket, a full backlog is EAGAIN; nothing is ever in progress (unix(7)). */
+	if (connect(fd, (struct sockaddr *)&a, sizeof(a)) == 0)
+		return fd;
+	error = errno;
+	close(fd);
+	return -error;
+}
+
+/*
+ * From the failed connect() to listen(), others must wait: they would take a name that is bound
+ * but not listened to for a stale one. The folder serves as the lock, so that no file is left
+ * over. Whoever holds it for longer than a moment is none of us, and is not waited for.
+ */
+static int lock_folder(const char *path)
+{
+	char copy[sizeof(((struct sockaddr_un *)NULL)->sun_path)];
+	int fd;
+
+	snprintf(copy, sizeof(copy), "%s", path);
+	fd = open(dirname(copy), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	for (int i = 0; fd >= 0 && i < LOCK_TRIES; i++) {
+		if (flock(fd, LOCK_EX | LOCK_NB) == 0 || errno != EWOULDBLOCK)
+			break;
+		poll(NULL, 0, 10);
+	}
+	return fd;
+}
+
+static bool is_socket(const char *path)
+{
+	struct stat st;
+
+	return lstat(path, &st) == 0 && S_ISSOCK(st.st_mode);
+}
+
+static int listen_at(struct sock_listener *l, const struct sockaddr_un *a, struct err *e)
+{
+	struct stat st;
+
+	l->fd = socket(AF_UNIX, SOCK_FLAGS, 0);
+	if (l->fd < 0 || bind(l->fd, (const struct sockaddr *)a, sizeof(*a)) < 0)
+		return err_errno(e, "%s", l->path);
+	if (lstat(l->path, &st) == 0) {
+		l->dev = st.st_dev;
+		l->ino = st.st_ino;
+	}
+	if (chmod(l->path, 0600) < 0 || listen(l->fd, 1) < 0) {
+		err_errno(e, "%s", l->path);
+		unlink(l->path);
+		return e->code;
+	}
+	return 0;
+}
+
+int sock_connect_or_listen(struct sock_listener *l, int *fd, char *path, struct err *e)
+{
+	struct sockaddr_un a;
+	int lock;
+
+	*l = (struct sock_listener){ .fd = -1, .path = path };
+	if (!address_of(&a, path))
+		return err_set(e, -ENAMETOOLONG, "%s: longer than %zu bytes", path,
+			       sizeof(a.sun_path) - 1);
+	lock = lock_folder(path);
+	e->code = 0;
+	*fd = sock_connect(path);
+	if (*fd == -ECONNREFUSED && is_socket(path)) {
+		unlink(path);
+		*fd = -ENOENT;
+	}
+	if (*fd < 0 && *fd != -ENOENT) {
+		errno = -*fd;
+		err_errno(e, "%s", path);
+	} else if (*fd < 0 && listen_at(l, &a, e) < 0 && l->fd >= 0) {
+		close(l->fd);
+		l->fd = -1;
+	}
+	if (lock >= 0)
+		close(lock);
+	*fd = *fd < 0 ? -1 : *fd;
+	return e->code;
+}
+
+int sock_accept(struct sock_listener *l)
+{
+	int fd = accept4(l->fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+
+	return fd < 0 ? -errno : fd;
+}
+
+void sock_listener_close(struct sock_listener *l)
+{
+	struct stat st;
+
+	if (l->fd < 0)
+		return;
+	if (lstat(l->path, &st) == 0 && st.st_dev == l->dev && st.st_ino == l->ino)
+		unlink(l->path);
+	close(l->fd);
+	l->fd = -1;
+}
