@@ -100,6 +100,7 @@ struct uart {
 	bool rx_looped; /* loopback has put bytes into rx */
 	struct fifo rx, tx;
 	struct fifo again; /* the host's bytes that were in rx when the guest cleared it */
+	uint64_t n_rx, n_tx; /* metrics: bytes from and to the host */
 };
 
 static void fifo_push(struct fifo *f, uint8_t byte)
@@ -215,6 +216,7 @@ static void rx_fill(struct uart *u)
 	n = chardev_get(u->line, bytes, depth(u) - u->rx.n);
 	for (size_t i = 0; i < n; i++)
 		fifo_push(&u->rx, bytes[i]);
+	metric_add(&u->n_rx, n);
 }
 
 /*
@@ -253,8 +255,10 @@ static void tx_push(struct uart *u)
 {
 	if (u->tx.n == 0)
 		return;
-	while (u->tx.n > 0 && chardev_put(u->line, u->tx.bytes[u->tx.first]))
+	while (u->tx.n > 0 && chardev_put(u->line, u->tx.bytes[u->tx.first])) {
 		(void)fifo_pop(&u->tx);
+		metric_add(&u->n_tx, 1);
+	}
 	if (u->tx.n == 0)
 		u->thr_empty_event = true;
 }
@@ -538,6 +542,14 @@ static void uart_reset(struct device *d)
 	pthread_mutex_unlock(&u->lock);
 }
 
+static void uart_counters(struct device *d, metric_fn fn, void *arg)
+{
+	const struct uart *u = container_of(d, struct uart, dev);
+
+	fn(arg, "rx_bytes", metric_get(&u->n_rx));
+	fn(arg, "tx_bytes", metric_get(&u->n_tx));
+}
+
 static void uart_destroy(struct device *d)
 {
 	struct uart *u = container_of(d, struct uart, dev);
@@ -551,6 +563,7 @@ static void uart_destroy(struct device *d)
 static const struct device_ops uart_ops = {
 	.type = "uart16550",
 	.reset = uart_reset,
+	.counters = uart_counters,
 	.destroy = uart_destroy,
 };
 

@@ -1,5 +1,5 @@
 /*
- * chardev.c - the console's bytes between a device and the host.
+ * chardev.c - the bytes of a console or port between a device and the host.
  *
  * Life of a VM: opened while the machine is built; from chardev_start() on, output flows from any
  * thread through the ring to the loop, which writes it in batches; input flows from the loop
@@ -16,13 +16,13 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
 #include <vmm/base/log.h>
 #include <vmm/base/token.h>
 #include <vmm/base/util.h>
 #include <vmm/host/chardev.h>
-#include <vmm/host/emergency.h>
 #include <vmm/host/evloop.h>
 
 /*
@@ -40,7 +40,8 @@
 #define IN_BURST 1024u
 #define IN_STEP 256u /* worth waking up for */
 #define ESCAPE 0x01 /* Ctrl-A */
-#define TERMINAL_DRAIN_NS (2 * NS_PER_S)
+#define PATIENCE_NS (2 * NS_PER_S) /* with a reader that takes nothing */
+#define DRAIN_STEP_MS 20
 #define CLIENT_POLL_NS (200 * NS_PER_MS)
 #define RETRY_NS (10 * NS_PER_MS) /* when the host is out of something */
 
@@ -58,6 +59,8 @@ struct chardev {
 	struct ev_timer in_timer; /* armed while input waits for its time */
 	struct token in_pace;
 	struct ev_timer attach_timer; /* a pty tells of a new client only when asked */
+	struct ev_timer deaf_timer; /* armed while a client that says no more may still listen */
+	uint64_t deaf_tail; /* `tail` when that was armed */
 	bool in_eof, escaped, started;
 
 	/* Posted by other threads */
@@ -85,37 +88,46 @@ void chardev_listen(struct chardev *c, const struct chardev_events *ev, void *ar
 	c->events_arg = arg;
 }
 
-/* With nobody attached the oldest byte may go, once the watch has seen it. */
-static bool out_full_locked(const struct chardev *c)
+/* With nobody attached the oldest bytes may go, once the watch has seen them. */
+static size_t out_room_locked(const struct chardev *c)
 {
-	return c->head - c->tail == CHARDEV_OUT_BYTES && (c->attached || c->tail == c->seen);
+	return CHARDEV_OUT_BYTES - (size_t)(c->head - (c->attached ? c->tail : c->seen));
 }
 
-static void out_append_locked(struct chardev *c, uint8_t byte)
+static void out_append_locked(struct chardev *c, const uint8_t *data, size_t n)
 {
-	if (c->head - c->tail == CHARDEV_OUT_BYTES)
-		c->tail++;
-	c->out[c->head++ % CHARDEV_OUT_BYTES] = byte;
+	size_t at = c->head % CHARDEV_OUT_BYTES, first = min_size(n, CHARDEV_OUT_BYTES - at);
+
+	memcpy(c->out + at, data, first);
+	memcpy(c->out, data + first, n - first);
+	c->head += n;
+	if (c->head - c->tail > CHARDEV_OUT_BYTES)
+		c->tail = c->head - CHARDEV_OUT_BYTES;
 }
 
-bool chardev_put(struct chardev *c, uint8_t byte)
+size_t chardev_write(struct chardev *c, const uint8_t *data, size_t len)
 {
-	bool full, due, wake;
+	bool due, wake;
+	size_t n;
 
 	pthread_mutex_lock(&c->lock);
-	full = out_full_locked(c);
-	if (full)
+	n = min_size(len, out_room_locked(c));
+	if (n < len)
 		c->refused = true;
-	else
-		out_append_locked(c, byte);
-	due = full || byte == '\n' || c->head - c->seen >= OUT_BATCH;
+	out_append_locked(c, data, n);
+	due = n < len || memchr(data, '\n', n) || c->head - c->seen >= OUT_BATCH;
 	wake = !c->waiting || (due && !c->due);
 	c->waiting = true;
 	c->due |= due;
 	pthread_mutex_unlock(&c->lock);
 	if (wake)
 		evloop_post(c->loop, &c->out_task);
-	return !full;
+	return n;
+}
+
+bool chardev_put(struct chardev *c, uint8_t byte)
+{
+	return chardev_write(c, &byte, 1) == 1;
 }
 
 bool chardev_has_room(struct chardev *c)
@@ -123,7 +135,7 @@ bool chardev_has_room(struct chardev *c)
 	bool room;
 
 	pthread_mutex_lock(&c->lock);
-	room = !out_full_locked(c);
+	room = out_room_locked(c) > 0;
 	if (!room)
 		c->refused = true;
 	pthread_mutex_unlock(&c->lock);
@@ -146,6 +158,46 @@ size_t chardev_get(struct chardev *c, uint8_t *buf, size_t max)
 	return n;
 }
 
+size_t chardev_input(struct chardev *c)
+{
+	size_t n;
+
+	pthread_mutex_lock(&c->lock);
+	n = c->in_head - c->in_tail;
+	pthread_mutex_unlock(&c->lock);
+	return n;
+}
+
+bool chardev_is_attached(struct chardev *c)
+{
+	bool attached;
+
+	pthread_mutex_lock(&c->lock);
+	attached = c->attached;
+	pthread_mutex_unlock(&c->lock);
+	return attached;
+}
+
+/* The descriptor of either kind of terminal stays the same while there is a chardev. */
+bool chardev_winsize(const struct chardev *c, uint16_t *cols, uint16_t *rows)
+{
+	struct winsize ws;
+
+	if (!c->fds.terminal && c->spec.kind != CHARDEV_PTY)
+		return false;
+	if (ioctl(c->fds.in.fd, TIOCGWINSZ, &ws) < 0 || !ws.ws_col || !ws.ws_row)
+		return false;
+	*cols = ws.ws_col;
+	*rows = ws.ws_row;
+	return true;
+}
+
+void chardev_resize(struct chardev *c)
+{
+	if (c->fds.terminal && c->events && c->events->resized)
+		c->events->resized(c->events_arg);
+}
+
 void chardev_flow_controlled(struct chardev *c, bool on)
 {
 	pthread_mutex_lock(&c->lock);
@@ -158,10 +210,11 @@ void chardev_flow_controlled(struct chardev *c, bool on)
 
 static size_t out_copy(struct chardev *c, uint64_t from, uint64_t to, uint8_t *buf)
 {
-	size_t n = min_size(to - from, CHUNK);
+	size_t n = min_size(to - from, CHUNK), at = from % CHARDEV_OUT_BYTES;
+	size_t first = min_size(n, CHARDEV_OUT_BYTES - at);
 
-	for (size_t i = 0; i < n; i++)
-		buf[i] = c->out[(from + i) % CHARDEV_OUT_BYTES];
+	memcpy(buf, c->out + at, first);
+	memcpy(buf + first, c->out, n - first);
 	return n;
 }
 
@@ -192,12 +245,20 @@ static void set_attached(struct chardev *c, bool attached)
 	pthread_mutex_lock(&c->lock);
 	c->attached = attached;
 	pthread_mutex_unlock(&c->lock);
+	if (c->events && c->events->attached)
+		c->events->attached(c->events_arg, attached);
+}
+
+static const char *name(const struct chardev *c)
+{
+	return c->spec.name ? c->spec.name : "console";
 }
 
 static void client_gone(struct chardev *c)
 {
 	evloop_del(&c->in_ev);
 	evloop_timer_cancel(&c->in_timer);
+	evloop_timer_cancel(&c->deaf_timer);
 	evloop_del(&c->out_ev);
 	set_attached(c, false);
 	if (c->spec.kind == CHARDEV_UNIX) {
@@ -220,7 +281,7 @@ static void out_broken(struct chardev *c)
 		client_gone(c);
 		return;
 	}
-	log_warn("console output is lost from here on: %s", strerror(errno));
+	log_warn("%s output is lost from here on: %s", name(c), strerror(errno));
 	evloop_del(&c->out_ev);
 	chardev_fd_close(&c->fds.out);
 }
@@ -351,13 +412,47 @@ static size_t in_filter(struct chardev *c, uint8_t *buf, size_t n)
 	return kept;
 }
 
-static void in_end(struct chardev *c)
+static void client_hung_up(void *arg, uint32_t events)
+{
+	(void)events; /* there is nothing else to be told of */
+	client_gone(arg);
+}
+
+/* One that takes nothing, though there is something for it, has gone, even if nobody says so. */
+static void client_still_listens(void *arg)
+{
+	struct chardev *c = arg;
+
+	if (c->out_ev.loop && c->tail == c->deaf_tail) {
+		client_gone(c);
+		return;
+	}
+	c->deaf_tail = c->tail;
+	evloop_timer_set(c->loop, &c->deaf_timer, evloop_now_ns() + PATIENCE_NS);
+}
+
+/* It says no more, but may still listen: `socat - UNIX:PATH <file`. false: it has gone. */
+static bool client_listens(struct chardev *c)
+{
+	struct pollfd p = { .fd = c->fds.in.fd, .events = POLLOUT };
+
+	if (c->spec.kind != CHARDEV_UNIX || poll(&p, 1, 0) < 0 ||
+	    (p.revents & (POLLHUP | POLLERR)) ||
+	    evloop_add(c->loop, &c->in_ev, p.fd, 0, client_hung_up, c) < 0)
+		return false;
+	c->deaf_tail = c->tail;
+	evloop_timer_set(c->loop, &c->deaf_timer, evloop_now_ns() + PATIENCE_NS);
+	return true;
+}
+
+/* error: what the read failed with; 0: it was the end. */
+static void in_end(struct chardev *c, int error)
 {
 	evloop_del(&c->in_ev);
-	if (c->spec.kind == CHARDEV_PTY || c->spec.kind == CHARDEV_UNIX)
-		client_gone(c);
-	else
+	if (c->spec.kind != CHARDEV_PTY && c->spec.kind != CHARDEV_UNIX)
 		c->in_eof = true;
+	else if (error || !client_listens(c))
+		client_gone(c);
 }
 
 static bool in_is_empty(struct chardev *c)
@@ -416,7 +511,7 @@ static bool in_read(struct chardev *c)
 	if (n < 0 && (errno == EAGAIN || errno == EINTR))
 		return true;
 	if (n <= 0) {
-		in_end(c);
+		in_end(c, n < 0 ? errno : 0);
 		return false;
 	}
 	n = (ssize_t)in_filter(c, buf, (size_t)n);
@@ -510,7 +605,7 @@ static void client_wait(struct chardev *c)
 	if (c->spec.kind == CHARDEV_UNIX) {
 		if (evloop_add(c->loop, &c->listen_ev, c->fds.listen_fd, EPOLLIN, on_connect, c) <
 		    0)
-			log_warn("console socket: no further clients: %s", strerror(errno));
+			log_warn("%s socket: no further clients: %s", name(c), strerror(errno));
 	} else {
 		wait_and_retry(c);
 	}
@@ -525,7 +620,8 @@ int chardev_create(struct chardev **out, struct evloop *l, const struct chardev_
 	struct chardev *c = calloc(1, sizeof(*c));
 
 	if (!c)
-		return err_set(e, -ENOMEM, "console: out of memory");
+		return err_set(e, -ENOMEM, "%s: out of memory",
+			       spec->name ? spec->name : "console");
 	c->loop = l;
 	c->spec = *spec;
 	c->watch = *watch;
@@ -534,6 +630,7 @@ int chardev_create(struct chardev **out, struct evloop *l, const struct chardev_
 	c->in_task = (struct ev_task){ .fn = in_resume, .arg = c };
 	c->in_timer = (struct ev_timer){ .fn = in_resume, .arg = c };
 	token_init(&c->in_pace, IN_PER_S, IN_BURST, evloop_now_ns());
+	c->deaf_timer = (struct ev_timer){ .fn = client_still_listens, .arg = c };
 	c->attach_timer = (struct ev_timer){ .fn = client_poll, .arg = c };
 	c->attached = spec->kind != CHARDEV_PTY && spec->kind != CHARDEV_UNIX;
 	pthread_mutex_init(&c->lock, NULL);
@@ -573,21 +670,34 @@ void chardev_flush(struct chardev *c)
 	out_flush(c);
 }
 
+/* How long the reader may take nothing; UINT64_MAX: a pipe or a file, for as long as it likes. */
+static uint64_t drain_patience_ns(const struct chardev *c)
+{
+	bool client = c->spec.kind == CHARDEV_PTY || c->spec.kind == CHARDEV_UNIX;
+
+	return client || c->fds.terminal ? PATIENCE_NS : UINT64_MAX;
+}
+
 void chardev_drain(struct chardev *c, uint64_t deadline_ns)
 {
-	struct pollfd p = { .events = POLLOUT };
-	uint64_t now = evloop_now_ns(), limit = deadline_ns;
+	uint64_t now = evloop_now_ns(), patience = drain_patience_ns(c);
+	uint64_t moved_ns = now, tail = c->tail;
 
-	if (c->fds.terminal)
-		limit = min_u64(limit ? limit : UINT64_MAX, now + TERMINAL_DRAIN_NS);
 	for (;;) {
+		struct pollfd p = { .events = POLLOUT };
+
 		evloop_del(&c->out_ev);
 		out_flush(c); /* the device may add what it had held back */
 		p.fd = c->fds.out.fd;
 		now = evloop_now_ns();
-		if (out_is_empty(c) || (limit && now >= limit))
+		if (out_is_empty(c) || (deadline_ns && now >= deadline_ns))
 			return;
-		poll(&p, 1, limit ? (int)min_u64((limit - now) / NS_PER_MS + 1, 1000) : 1000);
+		if (c->tail != tail)
+			moved_ns = now;
+		tail = c->tail;
+		if (now - moved_ns >= patience)
+			return;
+		poll(&p, 1, DRAIN_STEP_MS);
 	}
 }
 
@@ -601,9 +711,9 @@ void chardev_destroy(struct chardev *c)
 	evloop_timer_cancel(&c->out_timer);
 	evloop_timer_cancel(&c->in_timer);
 	evloop_timer_cancel(&c->attach_timer);
+	evloop_timer_cancel(&c->deaf_timer);
 	evloop_unpost(c->loop, &c->out_task);
 	evloop_unpost(c->loop, &c->in_task);
-	emergency_undo();
 	chardev_close(&c->fds);
 	pthread_mutex_destroy(&c->lock);
 	free(c);

@@ -19,6 +19,7 @@
 #include <sys/un.h>
 #include <termios.h>
 #include <unistd.h>
+#include <vmm/base/bug.h>
 #include <vmm/base/log.h>
 #include <vmm/base/util.h>
 #include <vmm/host/emergency.h>
@@ -63,14 +64,27 @@ int chardev_fd_share(struct chardev_fd *out, const struct chardev_fd *in)
 	return out->fd;
 }
 
-static int open_pty(struct chardev_fds *f, struct err *e)
+/* "--serial unix=PATH: why" for COM1, as the user knows it; "port agent: unix=PATH: why". */
+static int open_failed(struct err *e, const struct chardev_spec *s)
+{
+	static const char *const kinds[] = {
+		[CHARDEV_PTY] = "pty",
+		[CHARDEV_FILE] = "file=",
+		[CHARDEV_UNIX] = "unix=",
+	};
+
+	return err_errno(e, "%s%s%s%s", s->name ? s->name : "--serial", s->name ? ": " : " ",
+			 kinds[s->kind], s->path ? s->path : "");
+}
+
+static int open_pty(struct chardev_fds *f, const struct chardev_spec *spec, struct err *e)
 {
 	struct termios raw;
 	char path[64];
 	int client;
 
 	if (openpty(&f->in.fd, &client, path, NULL, NULL) < 0)
-		return err_errno(e, "--serial pty");
+		return open_failed(e, spec);
 	f->in.ours = true;
 	tcgetattr(client, &raw);
 	cfmakeraw(&raw);
@@ -79,17 +93,17 @@ static int open_pty(struct chardev_fds *f, struct err *e)
 	fcntl(f->in.fd, F_SETFL, O_RDWR | O_NONBLOCK);
 	fcntl(f->in.fd, F_SETFD, FD_CLOEXEC);
 	if (chardev_fd_share(&f->out, &f->in) < 0)
-		return err_errno(e, "--serial pty");
-	log_say("console on %s", path);
+		return open_failed(e, spec);
+	log_say("%s on %s", spec->name ? spec->name : "console", path);
 	return 0;
 }
 
-static int open_file(struct chardev_fds *f, const char *path, struct err *e)
+static int open_file(struct chardev_fds *f, const struct chardev_spec *spec, struct err *e)
 {
-	f->out.fd =
-		open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NONBLOCK | O_NOCTTY, 0666);
+	f->out.fd = open(spec->path,
+			 O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NONBLOCK | O_NOCTTY, 0666);
 	f->out.ours = true;
-	return f->out.fd < 0 ? err_errno(e, "--serial file=%s", path) : 0;
+	return f->out.fd < 0 ? open_failed(e, spec) : 0;
 }
 
 /* A socket file that nobody listens on any more may be replaced; anything else may not. */
@@ -107,37 +121,39 @@ static bool is_stale_socket(const struct sockaddr_un *a)
 	return stale;
 }
 
-static int open_unix(struct chardev_fds *f, const char *path, struct err *e)
+static int open_unix(struct chardev_fds *f, const struct chardev_spec *spec, struct err *e)
 {
 	struct sockaddr_un a = { .sun_family = AF_UNIX };
 
-	if (strlen(path) >= sizeof(a.sun_path))
-		return err_set(e, -ENAMETOOLONG, "--serial unix=%s: longer than %zu bytes", path,
+	if (strlen(spec->path) >= sizeof(a.sun_path))
+		return err_set(e, -ENAMETOOLONG, "%s unix=%s: longer than %zu bytes",
+			       spec->name ? spec->name : "--serial", spec->path,
 			       sizeof(a.sun_path) - 1);
-	memcpy(a.sun_path, path, strlen(path) + 1);
+	memcpy(a.sun_path, spec->path, strlen(spec->path) + 1);
 	if (is_stale_socket(&a))
-		unlink(path);
+		unlink(a.sun_path);
 	f->listen_fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	if (f->listen_fd < 0 || bind(f->listen_fd, (struct sockaddr *)&a, sizeof(a)) < 0)
-		return err_errno(e, "--serial unix=%s", path);
-	emergency_keep_unlink(path);
-	if (chmod(path, 0600) < 0 || listen(f->listen_fd, 1) < 0)
-		return err_errno(e, "--serial unix=%s", path);
+		return open_failed(e, spec);
+	f->unlink_id = emergency_keep_unlink(a.sun_path);
+	VMM_BUG_ON(f->unlink_id < 0); /* more than a machine has chardevs */
+	if (chmod(a.sun_path, 0600) < 0 || listen(f->listen_fd, 1) < 0)
+		return open_failed(e, spec);
 	return 0;
 }
 
 int chardev_open(struct chardev_fds *f, const struct chardev_spec *spec, struct err *e)
 {
-	*f = (struct chardev_fds){ .in.fd = -1, .out.fd = -1, .listen_fd = -1 };
+	*f = (struct chardev_fds){ .in.fd = -1, .out.fd = -1, .listen_fd = -1, .unlink_id = -1 };
 	switch (spec->kind) {
 	case CHARDEV_STDIO:
 		return open_stdio(f);
 	case CHARDEV_PTY:
-		return open_pty(f, e);
+		return open_pty(f, spec, e);
 	case CHARDEV_FILE:
-		return open_file(f, spec->path, e);
+		return open_file(f, spec, e);
 	case CHARDEV_UNIX:
-		return open_unix(f, spec->path, e);
+		return open_unix(f, spec, e);
 	case CHARDEV_NULL:
 		break;
 	}
@@ -153,6 +169,11 @@ void chardev_fd_close(struct chardev_fd *f)
 
 void chardev_close(struct chardev_fds *f)
 {
+	if (f->raw)
+		emergency_undo_terminal();
+	f->raw = false;
+	emergency_undo_unlink(f->unlink_id);
+	f->unlink_id = -1;
 	chardev_fd_close(&f->in);
 	chardev_fd_close(&f->out);
 	if (f->listen_fd >= 0)
@@ -160,7 +181,7 @@ void chardev_close(struct chardev_fds *f)
 	f->listen_fd = -1;
 }
 
-void chardev_make_raw(const struct chardev_fds *f)
+void chardev_make_raw(struct chardev_fds *f)
 {
 	struct termios saved, raw;
 
@@ -169,6 +190,7 @@ void chardev_make_raw(const struct chardev_fds *f)
 	raw = saved;
 	cfmakeraw(&raw);
 	emergency_keep_terminal(STDIN_FILENO, &saved);
+	f->raw = true;
 	tcsetattr(f->in.fd, TCSANOW, &raw);
 	log_set_raw(true);
 }

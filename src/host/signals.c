@@ -64,6 +64,7 @@ void signals_init(void)
 	install(SIGPIPE, SIG_IGN, 0);
 	install(SIGXFSZ, SIG_IGN, 0);
 	install(SIGPWR, SIG_IGN, 0); /* there is no power button yet, or no longer */
+	install(SIGUSR1, SIG_IGN, 0); /* nor anything to count */
 	for (unsigned int i = 0; i < ARRAY_SIZE(ending); i++) {
 		if (!is_ignored(ending[i])) /* nohup and its like */
 			install(ending[i], on_ending, 0);
@@ -72,8 +73,8 @@ void signals_init(void)
 		install(crashing[i], on_crash, (int)SA_RESETHAND);
 }
 
-/* An ignored signal that is blocked reaches a signalfd all the same: right for SIGPWR, not for the
- * others. */
+/* An ignored signal that is blocked reaches a signalfd all the same: right for SIGPWR, SIGUSR1 and
+ * SIGWINCH (ignored by default), not for the others. */
 static void watched_set(sigset_t *set)
 {
 	sigemptyset(set);
@@ -82,6 +83,8 @@ static void watched_set(sigset_t *set)
 			sigaddset(set, ending[i]);
 	}
 	sigaddset(set, SIGPWR);
+	sigaddset(set, SIGUSR1);
+	sigaddset(set, SIGWINCH);
 }
 
 static void on_readable(void *arg, uint32_t events)

@@ -16,6 +16,8 @@ struct chardev {
 
 	pthread_mutex_t lock; /* guards what follows */
 	bool refused; /* `room` is owed */
+	bool detached;
+	uint16_t cols, rows;
 	uint8_t in[FAKE_CHARDEV_BYTES], out[FAKE_CHARDEV_BYTES];
 	size_t n_in, n_out;
 };
@@ -87,18 +89,62 @@ void chardev_listen(struct chardev *c, const struct chardev_events *ev, void *ar
 	c->arg = arg;
 }
 
-bool chardev_put(struct chardev *c, uint8_t byte)
+size_t chardev_write(struct chardev *c, const uint8_t *data, size_t len)
 {
-	bool taken;
+	size_t n;
 
 	pthread_mutex_lock(&c->lock);
-	taken = c->n_out < c->room;
-	if (taken)
-		c->out[c->n_out++] = byte;
-	else
+	n = min_size(len, c->room - c->n_out);
+	memcpy(c->out + c->n_out, data, n);
+	c->n_out += n;
+	if (n < len)
 		c->refused = true;
 	pthread_mutex_unlock(&c->lock);
-	return taken;
+	return n;
+}
+
+bool chardev_put(struct chardev *c, uint8_t byte)
+{
+	return chardev_write(c, &byte, 1) == 1;
+}
+
+void fake_chardev_attach(struct chardev *c, bool attached)
+{
+	pthread_mutex_lock(&c->lock);
+	c->detached = !attached;
+	pthread_mutex_unlock(&c->lock);
+	if (c->ev && c->ev->attached)
+		c->ev->attached(c->arg, attached);
+}
+
+bool chardev_is_attached(struct chardev *c)
+{
+	bool attached;
+
+	pthread_mutex_lock(&c->lock);
+	attached = !c->detached;
+	pthread_mutex_unlock(&c->lock);
+	return attached;
+}
+
+void fake_chardev_resize(struct chardev *c, uint16_t cols, uint16_t rows)
+{
+	c->cols = cols;
+	c->rows = rows;
+	if (c->ev && c->ev->resized)
+		c->ev->resized(c->arg);
+}
+
+bool chardev_winsize(const struct chardev *c, uint16_t *cols, uint16_t *rows)
+{
+	*cols = c->cols;
+	*rows = c->rows;
+	return c->cols && c->rows;
+}
+
+size_t chardev_input(struct chardev *c)
+{
+	return fake_chardev_untaken(c);
 }
 
 void chardev_flow_controlled(struct chardev *c, bool on)

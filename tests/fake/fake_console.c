@@ -36,6 +36,19 @@ static void on_room(void *arg)
 	__atomic_add_fetch(&f->n_room, 1, __ATOMIC_RELEASE);
 }
 
+static void on_attached(void *arg, bool attached)
+{
+	struct fake_console *f = arg;
+
+	f->n_attached++;
+	f->attached = attached;
+}
+
+static void on_resized(void *arg)
+{
+	((struct fake_console *)arg)->n_resized++;
+}
+
 static void on_output(void *arg, const uint8_t *data, size_t len)
 {
 	struct fake_console *f = arg;
@@ -76,8 +89,8 @@ void fake_console_loop(struct fake_console *f)
 
 void fake_console_open(struct fake_console *f, enum chardev_kind kind, const char *path)
 {
-	static const struct chardev_events events = { on_input, on_room };
-	const struct chardev_spec spec = { kind, path };
+	static const struct chardev_events events = { on_input, on_room, on_attached, on_resized };
+	const struct chardev_spec spec = { .kind = kind, .path = path };
 	const struct chardev_watch watch = { on_output, on_command, f };
 	struct err e = { 0 };
 

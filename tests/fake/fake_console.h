@@ -15,7 +15,8 @@ struct fake_console {
 	struct evloop *loop;
 	struct chardev *c;
 	bool takes; /* input is taken as soon as it comes */
-	unsigned int n_input, n_room; /* calls */
+	unsigned int n_input, n_room, n_attached, n_resized; /* calls */
+	bool attached; /* the last that was said */
 	uint8_t in[FAKE_CONSOLE_KEPT]; /* what was taken */
 	size_t n_in;
 	uint64_t n_watched; /* bytes that the machine's watch has seen */

@@ -172,6 +172,70 @@ START_TEST(a_full_ring_says_no_and_tells_when_there_is_room)
 }
 END_TEST
 
+static size_t write_pattern(uint64_t from, size_t n)
+{
+	static uint8_t buf[2 * CHARDEV_OUT_BYTES];
+
+	for (size_t i = 0; i < n; i++)
+		buf[i] = pattern(from + i);
+	return chardev_write(con.c, buf, n);
+}
+
+START_TEST(writing_in_bulk_is_taken_as_far_as_there_is_room)
+{
+	uint64_t total;
+
+	pipes_as_stdio();
+	fake_console_init(&con, CHARDEV_STDIO, NULL);
+	total = write_pattern(0, 0);
+	total += write_pattern(total, 1);
+	total += write_pattern(total, 29999);
+	ck_assert_uint_eq(total, 30000);
+	fake_console_run(&con, 20);
+	read_pattern(from_stdout, 0, 30000);
+	total += write_pattern(total, 60000); /* over the end of the ring */
+	total += write_pattern(total, 60000);
+	ck_assert_uint_eq(total, 30000 + CHARDEV_OUT_BYTES);
+	ck_assert_uint_eq(write_pattern(total, 1), 0);
+	ck_assert_uint_eq(con.n_room, 0);
+	fake_console_run(&con, 20);
+	ck_assert_uint_eq(con.n_room, 1);
+	read_pattern(from_stdout, 30000, CHARDEV_OUT_BYTES);
+	fake_console_fini(&con);
+}
+END_TEST
+
+START_TEST(only_terminals_and_ptys_have_a_size)
+{
+	uint16_t cols, rows;
+
+	pipes_as_stdio();
+	fake_console_init(&con, CHARDEV_STDIO, NULL);
+	ck_assert(!chardev_winsize(con.c, &cols, &rows));
+	chardev_resize(con.c);
+	ck_assert_uint_eq(con.n_resized, 0);
+	ck_assert(chardev_is_attached(con.c));
+	fake_console_fini(&con);
+}
+END_TEST
+
+START_TEST(a_chardev_is_called_by_its_name)
+{
+	const struct chardev_watch watch = { 0 };
+	struct chardev_spec spec = { .kind = CHARDEV_FILE, .path = "/nonexistent/x" };
+	struct chardev *c;
+	struct err e = { 0 };
+
+	fake_console_loop(&con);
+	ck_fails(chardev_create(&c, con.loop, &spec, &watch, &e), -ENOENT,
+		 "--serial file=/nonexistent/x: No such file");
+	spec.name = "port agent";
+	ck_fails(chardev_create(&c, con.loop, &spec, &watch, &e), -ENOENT,
+		 "port agent: file=/nonexistent/x: No such file");
+	evloop_destroy(con.loop);
+}
+END_TEST
+
 START_TEST(a_full_pipe_costs_no_cpu_time)
 {
 	pipes_as_stdio();
@@ -419,6 +483,9 @@ static Suite *suite(void)
 
 	UNIT_SLOW(s, a_megabyte_each_way_passes_unchanged_however_slow_the_reader);
 	UNIT_TEST(s, a_full_ring_says_no_and_tells_when_there_is_room);
+	UNIT_TEST(s, writing_in_bulk_is_taken_as_far_as_there_is_room);
+	UNIT_TEST(s, only_terminals_and_ptys_have_a_size);
+	UNIT_TEST(s, a_chardev_is_called_by_its_name);
 	UNIT_TEST(s, a_full_pipe_costs_no_cpu_time);
 	UNIT_TEST(s, draining_ends_at_its_deadline);
 	UNIT_LOOP(s, a_reader_that_goes_away_is_told_once_and_the_guest_goes_on, 2);

@@ -7,12 +7,14 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
 #include <termios.h>
 #include <unistd.h>
 #include <vmm/base/util.h>
+#include <vmm/host/emergency.h>
 
 static struct fake_console con;
 static char dir[64], path[96];
@@ -230,9 +232,135 @@ START_TEST(a_client_that_goes_away_with_a_full_ring_does_not_stop_the_guest)
 }
 END_TEST
 
+START_TEST(the_device_hears_of_clients)
+{
+	int fd;
+
+	start_unix();
+	ck_assert(!chardev_is_attached(con.c));
+	for (unsigned int i = 0; i < 3; i++) {
+		fd = connect_client();
+		fake_console_run(&con, 3);
+		ck_assert_uint_eq(con.n_attached, 2 * i + 1);
+		ck_assert(con.attached && chardev_is_attached(con.c));
+		close(fd);
+		fake_console_run(&con, 3);
+		ck_assert_uint_eq(con.n_attached, 2 * i + 2);
+		ck_assert(!con.attached && !chardev_is_attached(con.c));
+	}
+	stop_unix();
+}
+END_TEST
+
+START_TEST(writing_in_bulk_with_nobody_there_keeps_the_newest_too)
+{
+	static uint8_t buf[CHARDEV_OUT_BYTES];
+	uint64_t n = 0;
+	int fd;
+
+	start_unix();
+	while (n < 5 * CHARDEV_OUT_BYTES) {
+		size_t some = 1000 + n % 50000;
+
+		for (size_t i = 0; i < some; i++)
+			buf[i] = pattern(n + i);
+		n += chardev_write(con.c, buf, some);
+		fake_console_run(&con, 1);
+	}
+	fd = connect_client();
+	fake_console_run(&con, 5);
+	read_pattern(fd, n - CHARDEV_OUT_BYTES, CHARDEV_OUT_BYTES);
+	nothing_to_read(fd);
+	ck_assert_uint_eq(con.n_watched, n);
+	close(fd);
+	stop_unix();
+}
+END_TEST
+
+/* A dead client must not keep an ended VM for ever; a slow one gets what it takes. */
+START_TEST(a_client_that_does_not_read_is_not_waited_for_at_the_end)
+{
+	uint64_t before;
+	int fd;
+
+	start_unix();
+	fd = connect_client();
+	fake_console_run(&con, 3);
+	while (put(0, MIB) > 0)
+		fake_console_run(&con, 5);
+	before = evloop_now_ns();
+	chardev_drain(con.c, 0);
+	ck_assert_uint_ge(evloop_now_ns() - before, 2 * NS_PER_S);
+	ck_assert_uint_lt(evloop_now_ns() - before, 8 * NS_PER_S);
+	close(fd);
+	stop_unix();
+}
+END_TEST
+
+static bool has_gone(struct fake_console *f)
+{
+	return !f->attached;
+}
+
+START_TEST(a_client_that_says_no_more_may_still_listen)
+{
+	int fd;
+
+	start_unix();
+	fd = connect_client();
+	ck_assert_int_eq(write(fd, "last", 4), 4);
+	ck_assert_int_eq(shutdown(fd, SHUT_WR), 0);
+	fake_console_run(&con, 5);
+	ck_assert_uint_eq(con.n_in, 4);
+	ck_assert(con.attached);
+	put(0, 1000);
+	fake_console_run(&con, 5);
+	read_pattern(fd, 0, 1000);
+	ck_assert_uint_le(fake_console_idle_cost_ms(&con, 100), 30);
+	close(fd);
+	fake_console_until(&con, has_gone);
+	fd = connect_client();
+	ck_assert_int_eq(write(fd, "next", 4), 4);
+	fake_console_run(&con, 5);
+	ck_assert_uint_eq(con.n_in, 8);
+	close(fd);
+	stop_unix();
+}
+END_TEST
+
+START_TEST(several_sockets_are_removed_each_with_its_own_chardev)
+{
+	const struct chardev_watch watch = { 0 };
+	struct chardev_spec spec = { .kind = CHARDEV_UNIX };
+	struct chardev *c[3], *another;
+	struct err e = { 0 };
+	char paths[3][112];
+
+	start_unix();
+	for (unsigned int i = 0; i < 3; i++) {
+		snprintf(paths[i], sizeof(paths[i]), "%s%u", path, i);
+		spec.path = paths[i];
+		ck_ok(chardev_create(&c[i], con.loop, &spec, &watch, &e));
+	}
+	spec.path = paths[0];
+	ck_fails(chardev_create(&another, con.loop, &spec, &watch, &e), -EADDRINUSE, paths[0]);
+	ck_assert_int_eq(access(paths[0], F_OK), 0); /* the other one's */
+	chardev_destroy(c[0]);
+	ck_assert_int_lt(access(paths[0], F_OK), 0);
+	ck_assert_int_eq(access(paths[2], F_OK), 0);
+	ck_assert_int_eq(access(path, F_OK), 0);
+	chardev_destroy(c[2]);
+	ck_assert_int_lt(access(paths[2], F_OK), 0);
+	emergency_undo(); /* somebody dies with the rest open */
+	ck_assert_int_lt(access(paths[1], F_OK), 0);
+	chardev_destroy(c[1]);
+	stop_unix();
+}
+END_TEST
+
 static int try_unix(struct err *e)
 {
-	const struct chardev_spec spec = { CHARDEV_UNIX, path };
+	const struct chardev_spec spec = { .kind = CHARDEV_UNIX, .path = path };
 	const struct chardev_watch watch = { 0 };
 	struct chardev *c;
 	int rc = chardev_create(&c, con.loop, &spec, &watch, e);
@@ -297,7 +425,7 @@ END_TEST
 START_TEST(a_path_that_is_too_long_is_an_error_that_says_so)
 {
 	const struct chardev_watch watch = { 0 };
-	struct chardev_spec spec = { CHARDEV_UNIX, NULL };
+	struct chardev_spec spec = { .kind = CHARDEV_UNIX };
 	struct chardev *c;
 	struct err e = { 0 };
 	char text[200];
@@ -360,6 +488,7 @@ START_TEST(a_pty_keeps_output_until_it_is_opened_and_again_after_it_was_closed)
 	for (uint64_t i = 0; i < 3; i++) {
 		fd = open_pty_client();
 		fake_console_run(&con, 250); /* it looks for clients five times a second */
+		ck_assert_uint_eq(con.n_attached, 2 * i + 1);
 		read_pattern(fd, i * 1000, 1000);
 		con.n_in = 0;
 		ck_assert_int_eq(write(fd, "\x01xyz", 4), 4);
@@ -372,6 +501,23 @@ START_TEST(a_pty_keeps_output_until_it_is_opened_and_again_after_it_was_closed)
 	}
 	ck_assert_uint_eq(con.n_keys, 0);
 	ck_assert_uint_le(fake_console_idle_cost_ms(&con, 200), 50);
+	fake_console_fini(&con);
+}
+END_TEST
+
+START_TEST(the_size_of_a_pty_is_what_its_client_has_set)
+{
+	struct winsize ws = { .ws_col = 132, .ws_row = 43 };
+	uint16_t cols = 0, rows = 0;
+	int fd;
+
+	start_pty();
+	ck_assert(!chardev_winsize(con.c, &cols, &rows));
+	fd = open_pty_client();
+	ck_assert_int_eq(ioctl(fd, TIOCSWINSZ, &ws), 0);
+	ck_assert(chardev_winsize(con.c, &cols, &rows));
+	ck_assert(cols == 132 && rows == 43);
+	close(fd);
 	fake_console_fini(&con);
 }
 END_TEST
@@ -417,11 +563,17 @@ static Suite *suite(void)
 	UNIT_TEST(s, a_second_client_waits_until_the_first_has_gone);
 	UNIT_TEST(s, a_client_that_does_not_read_gets_everything_in_the_end);
 	UNIT_TEST(s, a_client_that_goes_away_with_a_full_ring_does_not_stop_the_guest);
+	UNIT_TEST(s, the_device_hears_of_clients);
+	UNIT_TEST(s, writing_in_bulk_with_nobody_there_keeps_the_newest_too);
+	UNIT_TEST(s, a_client_that_does_not_read_is_not_waited_for_at_the_end);
+	UNIT_TEST(s, a_client_that_says_no_more_may_still_listen);
+	UNIT_TEST(s, several_sockets_are_removed_each_with_its_own_chardev);
 	UNIT_TEST(s, a_stale_socket_is_replaced_and_a_living_one_is_not);
 	UNIT_TEST(s, a_file_in_the_way_is_left_alone);
 	UNIT_TEST(s, only_the_owner_may_connect);
 	UNIT_TEST(s, a_path_that_is_too_long_is_an_error_that_says_so);
 	UNIT_TEST(s, a_pty_keeps_output_until_it_is_opened_and_again_after_it_was_closed);
+	UNIT_TEST(s, the_size_of_a_pty_is_what_its_client_has_set);
 	UNIT_TEST(s, a_pty_passes_bytes_unchanged);
 	return s;
 }

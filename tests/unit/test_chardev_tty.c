@@ -236,12 +236,69 @@ START_TEST(ignored_signals_stay_ignored)
 }
 END_TEST
 
+/* The window ------------------------------------------------------------------------------------
+ */
+
+static bool was_resized(struct fake_console *f)
+{
+	return f->n_resized > 0;
+}
+
+static void on_winch(void *arg, int signo)
+{
+	(void)arg;
+	if (signo == SIGWINCH)
+		chardev_resize(con.c);
+}
+
+static void guest_in_a_window(void)
+{
+	struct signals s = { 0 };
+	uint16_t cols, rows;
+	struct err e = { 0 };
+
+	signals_init();
+	fake_console_init(&con, CHARDEV_STDIO, NULL);
+	ck_ok(signals_watch(&s, con.loop, on_winch, NULL, &e));
+	ck_assert(chardev_winsize(con.c, &cols, &rows));
+	ck_assert(cols == 100 && rows == 30);
+	say("ready\r\n");
+	fake_console_until(&con, was_resized);
+	ck_assert(chardev_winsize(con.c, &cols, &rows));
+	ck_assert(cols == 120 && rows == 40);
+	say("seen\r\n");
+	chardev_drain(con.c, 0);
+	signals_unwatch(&s);
+	raise(SIGWINCH);
+	fake_console_fini(&con);
+}
+
+START_TEST(the_size_of_the_window_is_known_and_its_changes_are_told)
+{
+	const struct winsize first = { .ws_col = 100, .ws_row = 30 };
+	const struct winsize then = { .ws_col = 120, .ws_row = 40 };
+	pid_t pid = forkpty(&terminal, NULL, NULL, &first);
+
+	if (pid == 0) {
+		guest_in_a_window();
+		exit(0);
+	}
+	look("ready");
+	ck_assert_int_eq(ioctl(terminal, TIOCSWINSZ, &then), 0);
+	look("seen");
+	look(NULL);
+	ck_assert_int_eq(end_of(pid), 0);
+	close(terminal);
+}
+END_TEST
+
 /* Watched signals ---------------------------------------------------------------------------------
  */
 
 static struct evloop *loop;
 static int seen[4];
 static unsigned int n_seen;
+static int another; /* than SIGTERM */
 
 static void on_signal(void *arg, int signo)
 {
@@ -261,10 +318,10 @@ static void watch_and_be_killed(void)
 	signals_unwatch(&s); /* not watching: fine */
 	ck_ok(signals_watch(&s, loop, on_signal, NULL, &e));
 	raise(SIGTERM);
-	raise(SIGPWR);
+	raise(another);
 	evloop_run(loop);
 	ck_assert_uint_eq(n_seen, 2);
-	ck_assert_int_eq(seen[0] + seen[1], SIGTERM + SIGPWR);
+	ck_assert_int_eq(seen[0] + seen[1], SIGTERM + another);
 	signals_unwatch(&s);
 	evloop_destroy(loop);
 	printf("done\n");
@@ -278,11 +335,38 @@ START_TEST(watched_signals_are_events_and_later_they_kill_again)
 	int status;
 	pid_t pid;
 
+	another = _i ? SIGUSR1 : SIGPWR;
 	in_terminal(watch_and_be_killed, &pid);
 	look("done");
 	look(NULL);
 	status = end_of(pid);
 	ck_assert(WIFEXITED(status) && WEXITSTATUS(status) == 128 + SIGTERM);
+	close(terminal);
+}
+END_TEST
+
+static void ask_for_nothing(void)
+{
+	raise(SIGNALS_KICK); /* even before anything has been set up */
+	signals_init();
+	raise(SIGUSR1);
+	raise(SIGPWR);
+	raise(SIGWINCH);
+	raise(SIGNALS_KICK);
+	signals_kick_init();
+	raise(SIGNALS_KICK);
+	printf("alive\n");
+	fflush(stdout);
+}
+
+START_TEST(signals_that_mean_nothing_yet_are_harmless)
+{
+	pid_t pid;
+
+	in_terminal(ask_for_nothing, &pid);
+	look("alive");
+	look(NULL);
+	ck_assert_int_eq(end_of(pid), 0);
 	close(terminal);
 }
 END_TEST
@@ -313,7 +397,9 @@ static Suite *suite(void)
 	UNIT_TEST(s, in_the_background_it_leaves_the_terminal_alone);
 	UNIT_LOOP(s, a_fatal_signal_gives_the_terminal_back_and_removes_the_socket, 6);
 	UNIT_TEST(s, ignored_signals_stay_ignored);
-	UNIT_TEST(s, watched_signals_are_events_and_later_they_kill_again);
+	UNIT_TEST(s, the_size_of_the_window_is_known_and_its_changes_are_told);
+	UNIT_LOOP(s, watched_signals_are_events_and_later_they_kill_again, 2);
+	UNIT_TEST(s, signals_that_mean_nothing_yet_are_harmless);
 	UNIT_TEST(s, undoing_twice_undoes_once);
 	return s;
 }

@@ -1,5 +1,6 @@
 /*
- * chardev.h - the host's end of a console: terminal, pseudo-terminal, file, unix socket or nothing.
+ * chardev.h - the host's end of a console or port: terminal, pseudo-terminal, file, unix socket,
+ * nothing. A machine may have several, but one on stdio.
  *
  * Bytes pass unchanged both ways, except that on a terminal Ctrl-A starts a command to the VMM.
  * Output is taken from any thread into a bounded ring and written by the loop in batches, so that
@@ -22,15 +23,23 @@ struct evloop;
 
 enum chardev_kind { CHARDEV_STDIO, CHARDEV_PTY, CHARDEV_FILE, CHARDEV_UNIX, CHARDEV_NULL };
 
-struct chardev_spec {
+struct chardev_spec { /* strings are borrowed, and outlive the chardev */
 	enum chardev_kind kind;
 	const char *path; /* FILE, UNIX */
+	const char *name; /* what messages call it: "hvc0", "port agent"; NULL: the console on COM1
+			   */
 };
 
-/* What the machine and the device want to hear; every one runs on the loop thread, no lock held. */
+/* "stdio", "pty", "null", "file=PATH" or "unix=PATH" -> kind and path, which points into s; name is
+ * left alone. -EINVAL, with the choices. */
+int chardev_spec_parse(struct chardev_spec *out, const char *s, struct err *e);
+
+/* What the device wants to hear; each may be NULL, runs on the loop thread, no lock held. */
 struct chardev_events {
 	void (*input)(void *arg); /* chardev_get() has something new */
 	void (*room)(void *arg); /* the ring was full and is no longer */
+	void (*attached)(void *arg, bool attached); /* pty, unix: a client has come or gone */
+	void (*resized)(void *arg); /* chardev_winsize() may say something else now */
 };
 struct chardev_watch { /* of the machine, not of the device */
 	void (*output)(void *arg, const uint8_t *data,
@@ -45,18 +54,20 @@ struct chardev_watch { /* of the machine, not of the device */
  */
 int chardev_create(struct chardev **out, struct evloop *l, const struct chardev_spec *spec,
 		   const struct chardev_watch *watch, struct err *e);
-/* Starts input, makes the terminal raw. */
+/* Starts input and waits for clients, makes the terminal raw. Loop thread. */
 void chardev_start(struct chardev *c);
 /* Shows the watch, and the reader as far as it takes it, what has been put so far. Loop thread. */
 void chardev_flush(struct chardev *c);
 /*
  * Writes out what the ring still holds once the VM has ended. Waits for a slow reader until
- * deadline_ns (CLOCK_MONOTONIC; 0: for as long as it takes, as any program in a pipe does; a
- * terminal: 2 s).
+ * deadline_ns (CLOCK_MONOTONIC; 0: for as long as it takes, as any program in a pipe does). A
+ * terminal or a client that has taken nothing for 2 s is not waited for any longer.
  */
 void chardev_drain(struct chardev *c, uint64_t deadline_ns);
 /* Restores the terminal, removes the socket. NULL is fine. */
 void chardev_destroy(struct chardev *c);
+/* SIGWINCH has come: the device is told, if this is a terminal. Loop thread. */
+void chardev_resize(struct chardev *c);
 
 /* The device side. NULL ev: nobody listens. Loop thread, while no vCPU runs. */
 void chardev_listen(struct chardev *c, const struct chardev_events *ev, void *arg);
@@ -64,8 +75,19 @@ void chardev_listen(struct chardev *c, const struct chardev_events *ev, void *ar
 /* Any thread. false: the ring is full, the byte was not taken; `room` will be called. */
 bool chardev_put(struct chardev *c, uint8_t byte);
 bool chardev_has_room(struct chardev *c);
+/* Any thread. As so many chardev_put(), under one lock: returns how many of the first bytes were
+ * taken. */
+size_t chardev_write(struct chardev *c, const uint8_t *data, size_t len);
 /* Any thread. Takes up to max bytes of input; 0: none now, `input` will be called. */
 size_t chardev_get(struct chardev *c, uint8_t *buf, size_t max);
+/* Any thread. How many bytes chardev_get() would give now; only that call makes them fewer. */
+size_t chardev_input(struct chardev *c);
+
+/* Any thread. Is somebody there? Always true but for a pty or a socket without a client. */
+bool chardev_is_attached(struct chardev *c);
+/* Any thread. The size of the terminal behind STDIO or PTY; false: there is none, or it has none.
+ */
+bool chardev_winsize(const struct chardev *c, uint16_t *cols, uint16_t *rows);
 
 /*
  * Any thread. Does the guest hold input back when it cannot take more? As long as it has not shown

@@ -13,7 +13,7 @@
 /*
  * First thing in a program: SIGPIPE and SIGXFSZ are ignored (the write fails); SIGINT, SIGTERM,
  * SIGHUP and SIGQUIT end the process with status 128+N after emergency_undo(); so do crashes, by
- * their own signal. Ignored ones stay ignored.
+ * their own signal. Ignored ones stay ignored. SIGPWR and SIGUSR1 are ignored while nobody watches.
  */
 void signals_init(void);
 
@@ -23,18 +23,19 @@ struct signals { /* embedded; zeroed means "not watching" */
 	void *arg;
 };
 
-/* From here on those signals, and SIGPWR, reach fn on the loop. Threads made later have them
- * blocked. */
+/* From here on those signals, and SIGPWR, SIGUSR1 and SIGWINCH, reach fn on the loop. Threads made
+ * later have them blocked. */
 int signals_watch(struct signals *s, struct evloop *l, void (*fn)(void *arg, int signo), void *arg,
 		  struct err *e);
 /* Back to what signals_init() set up. */
 void signals_unwatch(struct signals *s);
 
 /*
- * The signal that kicks a vCPU out of KVM_RUN. Not a real-time one: those are refused when the
- * user's queue of pending signals is full.
+ * The signal that kicks a vCPU out of KVM_RUN. One that is ignored by default, so that a stray one
+ * is harmless in every state of the process, and that no user sends: SIGUSR1 and SIGUSR2 are for
+ * them. Not a real-time one: those are refused when the user's queue of pending signals is full.
  */
-#define SIGNALS_KICK SIGUSR1
+#define SIGNALS_KICK SIGURG
 
 /* Makes it harmless, before there are vCPUs. */
 void signals_kick_init(void);
