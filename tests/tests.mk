@@ -8,9 +8,11 @@ GUEST_CC := gcc
 GUEST_MORE_reset_acpi := acpi.c
 GUEST_MORE_real_hardware_facts := acpi.c
 GUEST_MORE_smp := acpi.c smp_ap.S
+GUEST_MORE_virtio_cmdline := virtio.c
+GUEST_MORE_virtio_pci := virtio.c
 GUEST_START_entry_64 := start64.S
 
-GUEST_NAMES := $(filter-out acpi lib,$(basename $(notdir $(wildcard tests/guest/*.c))))
+GUEST_NAMES := $(filter-out acpi lib virtio,$(basename $(notdir $(wildcard tests/guest/*.c))))
 GUEST_HEADERS := $(wildcard tests/guest/*.h) tests/guest/guest.ld tests/tests.mk
 GUEST_CFLAGS := -std=gnu11 -O2 -g -ffreestanding -fno-pic -fno-stack-protector -fcf-protection=none \
 	-fno-asynchronous-unwind-tables -mno-red-zone -mgeneral-regs-only -mcmodel=small \

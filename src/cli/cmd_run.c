@@ -67,6 +67,43 @@ static int set_serial(void *c, const char *v, struct err *e)
 	return config_parse_serial(c, v, e);
 }
 
+static int set_console(void *c, const char *v, struct err *e)
+{
+	return console_spec_parse_console(&((struct vm_config *)c)->console, v, e);
+}
+
+static int set_port(void *c, const char *v, struct err *e)
+{
+	return console_spec_parse_port(&((struct vm_config *)c)->console, v, e);
+}
+
+static int add_disk(void *c, const char *v, struct err *e)
+{
+	return config_add_disk(c, v, e);
+}
+
+static int add_net(void *c, const char *v, struct err *e)
+{
+	return config_add_net(c, v, e);
+}
+
+static int set_rng(void *c, const char *v, struct err *e)
+{
+	return rng_spec_parse(&((struct vm_config *)c)->rng, v, e);
+}
+
+static int set_transport(void *c, const char *v, struct err *e)
+{
+	return config_parse_transport(c, v, e);
+}
+
+static int set_stats(void *c, const char *v, struct err *e)
+{
+	(void)e;
+	((struct vm_config *)c)->stats_path = v;
+	return 0;
+}
+
 static int set_timeout(void *c, const char *v, struct err *e)
 {
 	return opts_parse_duration(v, &((struct vm_config *)c)->timeout_ns, e);
@@ -118,6 +155,15 @@ const struct opt run_options[] = {
 	{ "mem", "SIZE", "RAM, 64M or more: 512M, 2G; a bare number is MiB. Default 512M.",
 	  set_mem },
 	{ "cpus", "N|sockets=S,cores=C,threads=T", "CPUs. Default 1.", set_cpus },
+	{ "disk", "FILE[,ro][,snapshot][,direct][,id=ID]...",
+	  "A disk: a raw image or a block device. May be given more than once (vda, vdb, ...).\n"
+	  "ro: read-only. snapshot: what is written vanishes at the end. More in the man page.",
+	  add_disk },
+	{ "net", "none|user|tap[=NAME]|unix=PATH[,...]",
+	  "A network interface. user: by passt, without root; publish=HOST:GUEST makes a port of "
+	  "the\n"
+	  "guest reachable. tap: an interface of this host. unix: another VM. Default none.",
+	  add_net },
 	{ "append", "WORDS", "Adds to the kernel's command line. May be given more than once.",
 	  set_append },
 	{ "cmdline", "WORDS", "Replaces the kernel's command line.", set_cmdline },
@@ -127,11 +173,25 @@ const struct opt run_options[] = {
 	  set_boot },
 	{ "serial", "stdio|pty|file=F|unix=F|null", "The other end of ttyS0. Default stdio.",
 	  set_serial },
+	{ "console", "stdio|pty|file=F|unix=F|null",
+	  "The other end of hvc0, a virtio console: fast, but the kernel needs the driver.\n"
+	  "With stdio, ttyS0 goes nowhere unless --serial says otherwise.",
+	  set_console },
+	{ "port", "NAME=pty|file=F|unix=F|null",
+	  "One more virtio port: /dev/virtio-ports/NAME or /dev/vportNpM in the guest.", set_port },
+	{ "rng", "rate=SIZE|none", "The entropy device: bytes a second. Default rate=1M.",
+	  set_rng },
+	{ "transport", "pci|mmio|mmio,cmdline",
+	  "Where the guest finds these devices. mmio: described by ACPI, or by words on the\n"
+	  "kernel's command line. Default pci.",
+	  set_transport },
 	{ "timeout", "TIME", "Ends the VM after that long: 30s, 1500ms, 2m.", set_timeout },
 	{ "expect", "TEXT", "Ends the VM with success as soon as TEXT is on the console.",
 	  set_expect },
 	{ "on-reboot", "restart|exit", "What a reboot of the guest does. Default restart.",
 	  set_on_reboot },
+	{ "stats", "FILE",
+	  "Writes what each device has counted, as JSON: at the end and on SIGUSR1.", set_stats },
 	{ "trace", "exits[=FILE]", "Writes one line for each exit from the guest, decoded.",
 	  set_trace },
 	{ "log", "LEVEL", "error, warn (default), info or debug.", set_log },
@@ -196,6 +256,7 @@ int cmd_run(int argc, char *const *argv, struct err *e)
 	config_init(&cfg);
 	cfg.start_ns = evloop_now_ns();
 	rc = opts_parse(run_options, argc, argv, &cfg, e);
+	config_settle(&cfg);
 	if (rc == 0)
 		rc = run(&cfg, e);
 	config_fini(&cfg);

@@ -18,28 +18,65 @@
 static int open_images(struct machine *m, struct err *e)
 {
 	const struct vm_config *cfg = m->cfg;
+	char hardware[BOARD_MAX_MMIO_SLOTS * 48];
 
 	if (arch_kernel_open(&m->kernel, cfg->kernel, cfg->boot, e) < 0)
 		return e->code;
 	if (cfg->initrd && image_open(&m->initrd, cfg->initrd, e) < 0)
 		return err_wrap(e, "--initrd");
-	if (config_cmdline(cfg, arch_kernel_cmdline_max(m->kernel), &m->cmdline, e) < 0)
-		return e->code;
 	m->boot = (struct arch_boot){
 		.kernel = m->kernel,
 		.initrd = cfg->initrd ? &m->initrd : NULL,
-		.cmdline = m->cmdline,
 		.topology = cfg->cpus,
 	};
+	arch_board(cfg->ram_bytes, &m->boot.board);
+	peripherals_cmdline(cfg, &m->boot.board, hardware, sizeof(hardware));
+	if (config_cmdline(cfg, hardware, arch_kernel_cmdline_max(m->kernel), &m->cmdline, e) < 0)
+		return e->code;
+	m->boot.cmdline = m->cmdline;
 	return 0;
 }
 
 static int create_console(struct machine *m, struct err *e)
 {
-	const struct chardev_watch watch = { watch_output, machine_on_command, m };
+	const struct chardev_watch watch = { watch_output, machine_on_command,
+					     &m->watch[WATCH_COM1] };
 
 	watch_init(m);
-	return chardev_create(&m->console, m->loop, &m->cfg->serial, &watch, e);
+	if (chardev_create(&m->chardevs[0], m->loop, &m->cfg->serial, &watch, e) < 0)
+		return e->code;
+	m->n_chardevs = 1;
+	return 0;
+}
+
+/* The machine's interrupt wires end in KVM. A new VM after a reset is a new other end. */
+static void irq_set_kvm(void *arg, unsigned int gsi, bool level)
+{
+	const struct machine *m = arg;
+
+	if (m->vm.fd >= 0)
+		kvm_vm_irq_line(&m->vm, gsi, level);
+}
+
+static int create_devices(struct machine *m, struct err *e)
+{
+	struct device_env env = {
+		.pio = m->pio,
+		.mmio = m->mmio,
+		.loop = m->loop,
+		.mem = m->mem,
+		.vm = &m->vm,
+		.board = &m->boot.board,
+		.console = m->chardevs[0],
+		.irq_set = irq_set_kvm,
+		.irq_arg = m,
+		.on_event = machine_on_event,
+		.event_arg = m,
+	};
+
+	if (catalog_create(m, &env, e) < 0)
+		return e->code;
+	return peripherals_create(m, &env, e);
 }
 
 static int add_slot(void *arg, unsigned int index, gpa_t base, uint64_t len, void *host)
@@ -123,7 +160,7 @@ static int build(struct machine *m, struct err *e)
 		return e->code;
 	if (cfg->trace_exits && trace_open(&m->trace, cfg->trace_path, cfg->start_ns, e) < 0)
 		return e->code;
-	if (create_console(m, e) < 0 || catalog_create(m, e) < 0)
+	if (create_console(m, e) < 0 || create_devices(m, e) < 0)
 		return e->code;
 	return machine_power_on(m, e);
 }
@@ -155,7 +192,8 @@ void machine_destroy(struct machine *m)
 
 		d->ops->destroy(d);
 	}
-	chardev_destroy(m->console);
+	while (m->n_chardevs > 0)
+		chardev_destroy(m->chardevs[--m->n_chardevs]);
 	trace_close(m->trace);
 	bus_destroy(m->mmio);
 	bus_destroy(m->pio);

@@ -1,5 +1,5 @@
 /*
- * catalog.c - the device table: what a machine has, in the order in which it is made.
+ * catalog.c - the device table: what every machine has, in the order in which it is made.
  *
  * Life of a VM: while the board is built. Main thread. Adding a device is adding a row.
  */
@@ -21,31 +21,12 @@ static const struct {
 	{ "pvpanic", pvpanic_create },     { "exitport", exitport_create },
 };
 
-/* The machine's interrupt wires end in KVM. A new VM after a reset is a new other end. */
-static void irq_set_kvm(void *arg, unsigned int gsi, bool level)
+int catalog_create(struct machine *m, const struct device_env *env, struct err *e)
 {
-	const struct machine *m = arg;
-
-	if (m->vm.fd >= 0)
-		kvm_vm_irq_line(&m->vm, gsi, level);
-}
-
-int catalog_create(struct machine *m, struct err *e)
-{
-	const struct device_env env = {
-		.pio = m->pio,
-		.loop = m->loop,
-		.console = m->console,
-		.irq_set = irq_set_kvm,
-		.irq_arg = m,
-		.on_event = machine_on_event,
-		.event_arg = m,
-	};
-
 	for (unsigned int i = 0; i < ARRAY_SIZE(catalog); i++) {
 		struct device *d;
 
-		if (catalog[i].create(&d, &env, e) < 0)
+		if (catalog[i].create(&d, env, e) < 0)
 			return err_wrap(e, "%s", catalog[i].type);
 		m->devices[m->n_devices++] = d;
 		if (catalog[i].create == acpi_pm_create)

@@ -17,6 +17,7 @@
 #include <vmm/base/opts.h>
 #include <vmm/base/util.h>
 #include <vmm/machine/config.h>
+#include <vmm/pci/pci_host.h>
 
 #define MAX_CPUS 65536u /* far beyond KVM's own limit, which arch_check_topology() asks for */
 #define TERM_MAX 32u
@@ -28,11 +29,16 @@ void config_init(struct vm_config *c)
 		.cpus = { 1, 1, 1 },
 		.serial.kind = CHARDEV_STDIO,
 	};
+	rng_spec_init(&c->rng);
 }
 
 void config_fini(struct vm_config *c)
 {
 	free(c->append);
+	for (unsigned int i = 0; i < c->n_disks; i++)
+		disk_spec_fini(&c->disks[i]);
+	for (unsigned int i = 0; i < c->n_nets; i++)
+		net_spec_fini(&c->nets[i]);
 }
 
 static int parse_level(struct cpu_topology *t, char *item, struct err *e)
@@ -81,27 +87,61 @@ int config_parse_cpus(struct vm_config *c, const char *s, struct err *e)
 
 int config_parse_serial(struct vm_config *c, const char *s, struct err *e)
 {
-	static const struct {
-		const char *name;
-		enum chardev_kind kind;
-		bool path;
-	} kinds[] = {
-		{ "stdio", CHARDEV_STDIO, false }, { "pty", CHARDEV_PTY, false },
-		{ "null", CHARDEV_NULL, false },   { "file", CHARDEV_FILE, true },
-		{ "unix", CHARDEV_UNIX, true },
-	};
-	const char *eq = strchr(s, '=');
-	size_t len = eq ? (size_t)(eq - s) : strlen(s);
+	c->has_serial = true;
+	return chardev_spec_parse(&c->serial, s, e);
+}
 
-	for (unsigned int i = 0; i < ARRAY_SIZE(kinds); i++) {
-		if (strlen(kinds[i].name) != len || strncmp(kinds[i].name, s, len) != 0)
-			continue;
-		if (kinds[i].path ? !eq || !eq[1] : eq != NULL)
-			break;
-		c->serial = (struct chardev_spec){ kinds[i].kind, eq ? eq + 1 : NULL };
+int config_add_disk(struct vm_config *c, const char *s, struct err *e)
+{
+	if (c->n_disks == CONFIG_MAX_DISKS)
+		return err_set(e, -E2BIG, "a VM has at most %u disks", CONFIG_MAX_DISKS);
+	if (disk_spec_parse(&c->disks[c->n_disks], s, e) < 0)
+		return e->code;
+	c->n_disks++;
+	return 0;
+}
+
+int config_add_net(struct vm_config *c, const char *s, struct err *e)
+{
+	struct net_spec spec;
+
+	if (net_spec_parse(&spec, s, e) < 0)
+		return e->code;
+	if (spec.kind == NET_NONE) {
+		while (c->n_nets > 0)
+			net_spec_fini(&c->nets[--c->n_nets]);
 		return 0;
 	}
-	return err_set(e, -EINVAL, "expected stdio, pty, null, file=PATH or unix=PATH");
+	if (c->n_nets == CONFIG_MAX_NETS) {
+		net_spec_fini(&spec);
+		return err_set(e, -E2BIG, "a VM has at most %u network interfaces",
+			       CONFIG_MAX_NETS);
+	}
+	c->nets[c->n_nets++] = spec;
+	return 0;
+}
+
+int config_parse_transport(struct vm_config *c, const char *s, struct err *e)
+{
+	static const char *const names[] = {
+		[TRANSPORT_PCI] = "pci",
+		[TRANSPORT_MMIO] = "mmio",
+		[TRANSPORT_MMIO_CMDLINE] = "mmio,cmdline",
+	};
+
+	for (unsigned int i = 0; i < ARRAY_SIZE(names); i++) {
+		if (strcmp(s, names[i]) == 0) {
+			c->transport = (enum transport)i;
+			return 0;
+		}
+	}
+	return err_set(e, -EINVAL, "expected pci, mmio or mmio,cmdline");
+}
+
+unsigned int config_n_virtio(const struct vm_config *c)
+{
+	return c->n_disks + c->n_nets + (console_spec_is_used(&c->console) ? 1 : 0) +
+	       (c->rng.enabled ? 1 : 0);
 }
 
 int config_append(struct vm_config *c, const char *s, struct err *e)
@@ -113,6 +153,13 @@ int config_append(struct vm_config *c, const char *s, struct err *e)
 	free(c->append);
 	c->append = joined;
 	return 0;
+}
+
+void config_settle(struct vm_config *c)
+{
+	/* One terminal, one console on it. */
+	if (c->console.has_console && c->console.console.kind == CHARDEV_STDIO && !c->has_serial)
+		c->serial = (struct chardev_spec){ .kind = CHARDEV_NULL };
 }
 
 static int check_ram(const struct vm_config *c, struct err *e)
@@ -145,6 +192,20 @@ static int check_cpus(const struct vm_config *c, struct err *e)
 	return 0;
 }
 
+static int check_virtio(const struct vm_config *c, struct err *e)
+{
+	/* The bridge takes the first place on the bus. */
+	unsigned int max = c->transport == TRANSPORT_PCI ? PCI_N_SLOTS - 1 : BOARD_MAX_MMIO_SLOTS;
+	unsigned int n = config_n_virtio(c);
+
+	if (n > max)
+		return err_set(e, -E2BIG,
+			       "%u disks, networks and other devices: --transport %s has "
+			       "room for %u",
+			       n, c->transport == TRANSPORT_PCI ? "pci" : "mmio", max);
+	return console_spec_check(&c->console, &c->serial, e);
+}
+
 int config_check(const struct vm_config *c, struct err *e)
 {
 	if (!c->kernel)
@@ -156,7 +217,7 @@ int config_check(const struct vm_config *c, struct err *e)
 			       "--cmdline replaces what --append adds to: give one of them");
 	if (c->expect && (!*c->expect || strlen(c->expect) > MATCH_MAX))
 		return err_set(e, -EINVAL, "--expect: the text must have 1 to %u bytes", MATCH_MAX);
-	if (check_ram(c, e) < 0)
+	if (check_ram(c, e) < 0 || check_virtio(c, e) < 0)
 		return e->code;
 	return check_cpus(c, e);
 }
@@ -167,7 +228,9 @@ int config_check(const struct vm_config *c, struct err *e)
  */
 static void terminal_words(const struct vm_config *c, char *buf, size_t size)
 {
-	bool terminal = c->serial.kind == CHARDEV_STDIO && isatty(STDIN_FILENO);
+	bool terminal = isatty(STDIN_FILENO) &&
+			(c->serial.kind == CHARDEV_STDIO ||
+			 (c->console.has_console && c->console.console.kind == CHARDEV_STDIO));
 	const char *term = getenv("TERM");
 	struct winsize ws;
 	size_t n;
@@ -182,15 +245,26 @@ static void terminal_words(const struct vm_config *c, char *buf, size_t size)
 		snprintf(buf + n, size - n, " LINES=%u COLUMNS=%u", ws.ws_row, ws.ws_col);
 }
 
-int config_cmdline(const struct vm_config *c, size_t max, char **out, struct err *e)
+/*
+ * A console of virtio is the last one, and so /dev/console. COM1 stays one of the kernel's, too:
+ * hvc0 is there only when its driver is, and a panic before that would tell nobody.
+ */
+static const char *console_words(const struct vm_config *c)
+{
+	return c->console.has_console ? " console=hvc0" : "";
+}
+
+int config_cmdline(const struct vm_config *c, const char *hardware, size_t max, char **out,
+		   struct err *e)
 {
 	char words[96] = "";
 	int n;
 
 	if (!c->cmdline)
 		terminal_words(c, words, sizeof(words));
-	n = asprintf(out, "%s%s%s%s", c->cmdline ? c->cmdline : arch_default_cmdline(&c->cpus),
-		     words, c->append ? " " : "", c->append ? c->append : "");
+	n = asprintf(out, "%s%s%s%s%s%s", c->cmdline ? c->cmdline : arch_default_cmdline(&c->cpus),
+		     c->cmdline ? "" : console_words(c), words, hardware, c->append ? " " : "",
+		     c->append ? c->append : "");
 	if (n < 0)
 		return err_set(e, -ENOMEM, "command line: out of memory");
 	if ((size_t)n <= max)

@@ -56,21 +56,27 @@ void machine_end(struct machine *m, enum vm_end end, unsigned int value)
 	evloop_stop(m->loop);
 }
 
+/* On return none of them has anything to do any more, nor writes to RAM. */
+static void reset_devices(struct machine *m)
+{
+	for (unsigned int i = 0; i < m->n_devices; i++) {
+		if (m->devices[i]->ops->reset)
+			m->devices[i]->ops->reset(m->devices[i]);
+	}
+}
+
 /* A power cycle: everything that the guest could have changed is made anew. */
 static void reset(struct machine *m)
 {
 	struct err e;
 
 	stop_all(m);
+	reset_devices(m);
 	machine_power_off(m);
 	gmem_clear(m->mem);
 	evloop_unpost(m->loop, &m->event_task);
 	m->has_event = m->crashed = false;
 	watch_init(m);
-	for (unsigned int i = 0; i < m->n_devices; i++) {
-		if (m->devices[i]->ops->reset)
-			m->devices[i]->ops->reset(m->devices[i]);
-	}
 	if (machine_power_on(m, &e) < 0 || start_all(m, &e) < 0) {
 		log_error("reset: %s", e.text);
 		stop_all(m);
@@ -107,7 +113,7 @@ void machine_on_crash(struct machine *m)
 /* A kernel that has just said that it panicks and resets has not rebooted. */
 static void guest_wants_reset(struct machine *m)
 {
-	if (m->watch.panicking)
+	if (watch_is_panicking(m))
 		machine_end(m, END_PANIC, 0);
 	else if (m->cfg->exit_on_reboot)
 		machine_end(m, END_REBOOT, 0);
@@ -122,8 +128,9 @@ static void on_event(void *arg)
 	unsigned int value;
 	bool has, crashed;
 
-	chardev_flush(
-		m->console); /* what the guest said before it did this decides what it meant */
+	/* What the guest said before it did this decides what it meant. */
+	for (unsigned int i = 0; i < m->n_chardevs; i++)
+		chardev_flush(m->chardevs[i]);
 	pthread_mutex_lock(&m->event_lock);
 	has = m->has_event;
 	ev = m->event;
@@ -131,7 +138,7 @@ static void on_event(void *arg)
 	crashed = m->crashed;
 	pthread_mutex_unlock(&m->event_lock);
 	if (crashed) {
-		machine_end(m, m->watch.panicking ? END_PANIC : END_CRASH, 0);
+		machine_end(m, watch_is_panicking(m) ? END_PANIC : END_CRASH, 0);
 		return;
 	}
 	if (!has || m->result.end != END_NONE)
@@ -165,9 +172,9 @@ static void toggle_pause(struct machine *m)
 	log_say("%s", m->paused ? "paused; Ctrl-A s again to go on" : "running");
 }
 
-void machine_on_command(void *arg, char key)
+void machine_on_command(void *watch, char key)
 {
-	struct machine *m = arg;
+	struct machine *m = ((const struct watch *)watch)->machine;
 
 	if (key == 'x')
 		machine_end(m, END_USER, 0);
@@ -177,14 +184,28 @@ void machine_on_command(void *arg, char key)
 		toggle_pause(m);
 }
 
+static void write_stats(struct machine *m)
+{
+	struct err e;
+
+	if (stats_write(m, m->cfg->stats_path, &e) < 0)
+		log_warn("--stats: %s", e.text);
+}
+
 static void on_signal(void *arg, int signo)
 {
 	struct machine *m = arg;
 
-	if (signo == SIGPWR)
+	if (signo == SIGPWR) {
 		acpi_pm_press_power_button(m->acpi_pm);
-	else
+	} else if (signo == SIGUSR1) {
+		write_stats(m);
+	} else if (signo == SIGWINCH) {
+		for (unsigned int i = 0; i < m->n_chardevs; i++)
+			chardev_resize(m->chardevs[i]);
+	} else {
 		machine_end(m, END_SIGNAL, (unsigned int)signo);
+	}
 }
 
 static void on_timeout(void *arg)
@@ -198,6 +219,17 @@ static uint64_t drain_deadline(const struct machine *m)
 	if (m->result.end == END_SIGNAL)
 		return evloop_now_ns(); /* what goes at once, as of any program that is killed */
 	return m->cfg->timeout_ns ? evloop_now_ns() + DRAIN_NS : 0;
+}
+
+/* The guest is no more; what it has said goes out. */
+static void drain(struct machine *m)
+{
+	uint64_t deadline = drain_deadline(m);
+
+	if (m->virtio_console)
+		virtio_console_flush(m->virtio_console);
+	for (unsigned int i = 0; i < m->n_chardevs; i++)
+		chardev_drain(m->chardevs[i], deadline);
 }
 
 int machine_run(struct machine *m, struct vm_result *result, struct err *e)
@@ -214,18 +246,21 @@ int machine_run(struct machine *m, struct vm_result *result, struct err *e)
 		evloop_timer_set(m->loop, &m->timeout,
 				 cfg->start_ns +
 					 min_u64(cfg->timeout_ns, UINT64_MAX - cfg->start_ns));
-	chardev_start(m->console);
+	for (unsigned int i = 0; i < m->n_chardevs; i++)
+		chardev_start(m->chardevs[i]);
 	rc = start_all(m, e);
 	if (rc == 0)
 		evloop_run(m->loop);
 	stop_all(m);
 	evloop_timer_cancel(&m->timeout);
-	evloop_timer_cancel(&m->watch.settled);
+	watch_stop(m);
 	/* From here on a signal ends us at once, however slow the reader of our output is. */
 	signals_unwatch(&m->signals);
-	chardev_drain(m->console, drain_deadline(m));
+	drain(m);
 	evloop_unpost(m->loop, &m->event_task);
-	m->result.expected = m->watch.expected;
+	if (cfg->stats_path)
+		write_stats(m);
+	m->result.expected = watch_has_expected(m);
 	*result = m->result;
 	return rc;
 }

@@ -9,20 +9,25 @@
 #include <vmm/base/match.h>
 #include <vmm/boot/image.h>
 #include <vmm/bus/bus.h>
+#include <vmm/dev/board.h>
 #include <vmm/dev/device.h>
 #include <vmm/host/evloop.h>
 #include <vmm/host/signals.h>
 #include <vmm/kvm/kvm_vm.h>
+#include <vmm/machine/config.h>
 #include <vmm/machine/machine.h>
 #include <vmm/machine/vcpu.h>
 #include <vmm/mem/gmem.h>
 
-#define MACHINE_MAX_DEVICES 32
+#define MACHINE_MAX_DEVICES 64
+#define MACHINE_DEVICE_NAME 16
 
 struct trace;
 
-/* What the console's output says about the guest: see watch.c. Loop thread. */
+/* What one console's output says about the guest: see watch.c. Loop thread. */
+enum { WATCH_COM1, WATCH_HVC0, N_WATCHES };
 struct watch {
+	struct machine *machine;
 	struct match expect, panic, panic_end, restarting, powering_down;
 	bool has_expect, expected;
 	bool panicking; /* a panic message has come, and no orderly end after it */
@@ -42,7 +47,12 @@ struct machine {
 	struct arch_boot boot;
 	struct gmem *mem;
 	struct bus *pio, *mmio;
-	struct chardev *console;
+	/* COM1's, then those of the virtio console's ports. */
+	struct chardev *chardevs[1 + CONSOLE_MAX_PORTS];
+	unsigned int n_chardevs;
+	struct virtio_dev *virtio_console; /* NULL: none; one of devices owns it */
+	unsigned int n_virtio;
+	char device_names[MACHINE_MAX_DEVICES][MACHINE_DEVICE_NAME];
 	struct device *devices[MACHINE_MAX_DEVICES];
 	unsigned int n_devices;
 	struct device *acpi_pm; /* one of devices: the power button is on it */
@@ -57,7 +67,7 @@ struct machine {
 	/* Loop thread */
 	struct signals signals;
 	struct ev_timer timeout;
-	struct watch watch;
+	struct watch watch[N_WATCHES];
 	struct vm_result result;
 
 	pthread_mutex_t event_lock; /* guards what follows; taken with a device's lock held */
@@ -69,8 +79,14 @@ struct machine {
 	struct ev_task event_task;
 };
 
-/* catalog.c: every device, in the order of the table. */
-int catalog_create(struct machine *m, struct err *e);
+/* catalog.c: every plain chip, in the order of the table. */
+int catalog_create(struct machine *m, const struct device_env *env, struct err *e);
+
+/* peripherals.c. Sets env->pci. */
+int peripherals_create(struct machine *m, struct device_env *env, struct err *e);
+/* The words by which a kernel without ACPI finds them, each with a space in front; or "". */
+void peripherals_cmdline(const struct vm_config *cfg, const struct board *b, char *buf,
+			 size_t size);
 
 /* build.c */
 int machine_power_on(struct machine *m, struct err *e);
@@ -82,7 +98,7 @@ enum vcpu_next vcpu_handle_exit(struct vcpu *v, int rc);
 /* lifecycle.c. The callbacks that parts of the machine are given. */
 void machine_on_event(void *arg, enum guest_event ev, unsigned int value); /* any thread */
 void machine_on_crash(struct machine *m); /* vCPU thread */
-void machine_on_command(void *arg, char key);
+void machine_on_command(void *watch, char key);
 void machine_end(struct machine *m, enum vm_end end,
 		 unsigned int value); /* loop; the first one counts */
 static inline bool machine_has_event(struct machine *m)
@@ -92,7 +108,17 @@ static inline bool machine_has_event(struct machine *m)
 
 /* watch.c */
 void watch_init(struct machine *m);
-void watch_output(void *arg, const uint8_t *data, size_t len);
+void watch_output(void *watch, const uint8_t *data, size_t len);
+bool watch_is_panicking(const struct machine *m);
+bool watch_has_expected(const struct machine *m);
+void watch_stop(struct machine *m); /* no verdict any more */
+
+/*
+ * stats.c: what every device has counted, as JSON. path NULL or "-": one line on stderr. A regular
+ * file is replaced as a whole; a pipe or device that takes nothing is not waited for. -errno: for a
+ * log line. Loop thread, vCPUs may run.
+ */
+int stats_write(const struct machine *m, const char *path, struct err *e);
 
 /* trace.c */
 int trace_open(struct trace **out, const char *path, uint64_t start_ns, struct err *e);

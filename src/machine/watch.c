@@ -1,7 +1,8 @@
 /*
- * watch.c - what the console's output tells about the guest: the text of --expect, and panics.
+ * watch.c - what a console's output tells about the guest: the text of --expect, and panics.
  *
- * Life of a VM: on the loop thread, for every byte that the guest prints, before it is written out.
+ * Life of a VM: on the loop thread, for every byte that the guest prints on COM1 or hvc0, before it
+ * is written out. Each has a watch of its own: a text is one console's text.
  *
  * A kernel with a driver for pvpanic reports its panic there. Most have it as a module, or not at
  * all, so the message itself counts too. It must not be taken for one that somebody merely prints,
@@ -17,15 +18,15 @@
 
 static void on_settled(void *arg)
 {
-	machine_end(arg, END_PANIC, 0);
+	const struct watch *w = arg;
+
+	machine_end(w->machine, END_PANIC, 0);
 }
 
-void watch_init(struct machine *m)
+static void init(struct watch *w, struct machine *m)
 {
-	struct watch *w = &m->watch;
-
 	evloop_timer_cancel(&w->settled);
-	*w = (struct watch){ .settled = { .fn = on_settled, .arg = m } };
+	*w = (struct watch){ .machine = m, .settled = { .fn = on_settled, .arg = w } };
 	match_init(&w->panic, "Kernel panic - not syncing");
 	match_init(&w->panic_end, "---[ end Kernel panic - not syncing");
 	match_init(&w->restarting, "reboot: Restarting system");
@@ -35,22 +36,44 @@ void watch_init(struct machine *m)
 		match_init(&w->expect, m->cfg->expect);
 }
 
-static void expected(struct machine *m)
+void watch_init(struct machine *m)
 {
+	for (unsigned int i = 0; i < N_WATCHES; i++)
+		init(&m->watch[i], m);
+}
+
+void watch_stop(struct machine *m)
+{
+	for (unsigned int i = 0; i < N_WATCHES; i++)
+		evloop_timer_cancel(&m->watch[i].settled);
+}
+
+bool watch_is_panicking(const struct machine *m)
+{
+	return m->watch[WATCH_COM1].panicking || m->watch[WATCH_HVC0].panicking;
+}
+
+bool watch_has_expected(const struct machine *m)
+{
+	return m->watch[WATCH_COM1].expected || m->watch[WATCH_HVC0].expected;
+}
+
+static void expected(struct watch *w)
+{
+	struct machine *m = w->machine;
 	uint64_t ms = (evloop_now_ns() - m->cfg->start_ns) / NS_PER_MS;
 
-	m->watch.expected = true;
-	log_say("\"%s\" after %llu.%03llu s", m->cfg->expect, (unsigned long long)(ms / 1000),
-		(unsigned long long)(ms % 1000));
+	if (!watch_has_expected(m))
+		log_say("\"%s\" after %llu.%03llu s", m->cfg->expect,
+			(unsigned long long)(ms / 1000), (unsigned long long)(ms % 1000));
+	w->expected = true;
 	machine_end(m, END_EXPECTED, 0);
 }
 
-static void feed(struct machine *m, uint8_t byte)
+static void feed(struct watch *w, uint8_t byte)
 {
-	struct watch *w = &m->watch;
-
 	if (w->has_expect && !w->expected && match_feed(&w->expect, byte))
-		expected(m);
+		expected(w);
 	if (match_feed(&w->panic, byte))
 		w->panicking = true;
 	if (match_feed(&w->restarting, byte))
@@ -59,7 +82,7 @@ static void feed(struct machine *m, uint8_t byte)
 		w->panicking = false;
 	if (match_feed(&w->panic_end, byte)) {
 		w->settling = true;
-		evloop_timer_set(m->loop, &w->settled, evloop_now_ns() + SETTLE_NS);
+		evloop_timer_set(w->machine->loop, &w->settled, evloop_now_ns() + SETTLE_NS);
 	} else if (w->settling && byte == '\n') {
 		w->settling = false; /* the rest of that line; from here on silence is wanted */
 	} else if (!w->settling) {
@@ -67,8 +90,8 @@ static void feed(struct machine *m, uint8_t byte)
 	}
 }
 
-void watch_output(void *arg, const uint8_t *data, size_t len)
+void watch_output(void *watch, const uint8_t *data, size_t len)
 {
 	for (size_t i = 0; i < len; i++)
-		feed(arg, data[i]);
+		feed(watch, data[i]);
 }

@@ -117,10 +117,11 @@ static void check_memory_map(gpa_t at, unsigned int stride, unsigned int n, uint
 		{ MAP_ACPI, MAP_ACPI_END - MAP_ACPI, 3 },
 		{ MAP_ACPI_END, MAP_LOW_END - MAP_ACPI_END, 2 },
 		{ MAP_HIGH_RAM, (high ? MAP_HOLE : RAM) - MAP_HIGH_RAM, 1 },
+		{ MAP_ECAM, MAP_ECAM_LEN, 2 },
 		{ MAP_ABOVE_4G, high, 1 },
 	};
 
-	ck_assert_uint_eq(n, high ? 6 : 5);
+	ck_assert_uint_eq(n, high ? 7 : 6);
 	for (unsigned int i = 0; i < n; i++, at += stride) {
 		ck_assert_uint_eq(ram64(at), want[i][0]);
 		ck_assert_uint_eq(ram64(at + 8), want[i][1]);

@@ -148,7 +148,7 @@ static void check_line(const char *want)
 {
 	char *line;
 
-	ck_ok(config_cmdline(&c, 2047, &line, &e));
+	ck_ok(config_cmdline(&c, "", 2047, &line, &e));
 	ck_assert_str_eq(line, want);
 	free(line);
 }
@@ -193,14 +193,14 @@ START_TEST(a_line_that_is_too_long_is_refused_to_the_byte)
 
 	start();
 	c.cmdline = "0123456789";
-	ck_ok(config_cmdline(&c, 10, &line, &e));
+	ck_ok(config_cmdline(&c, "", 10, &line, &e));
 	ck_assert_str_eq(line, "0123456789");
 	free(line);
-	ck_fails(config_cmdline(&c, 9, &line, &e), -E2BIG,
+	ck_fails(config_cmdline(&c, "", 9, &line, &e), -E2BIG,
 		 "has 10 bytes, this kernel takes 9: shorten --cmdline");
 	ck_assert_ptr_null(line);
 	c.cmdline = NULL;
-	ck_fails(config_cmdline(&c, 20, &line, &e), -E2BIG, "shorten --append");
+	ck_fails(config_cmdline(&c, "", 20, &line, &e), -E2BIG, "shorten --append");
 }
 END_TEST
 
@@ -246,9 +246,80 @@ START_TEST(programs_of_the_guest_learn_of_the_terminal)
 }
 END_TEST
 
+START_TEST(disks_and_networks_are_counted_and_limited)
+{
+	start();
+	ck_assert_uint_eq(config_n_virtio(&c), 1); /* the entropy device */
+	for (unsigned int i = 0; i < CONFIG_MAX_DISKS; i++)
+		ck_ok(config_add_disk(&c, "disk.img,ro", &e));
+	ck_fails(config_add_disk(&c, "disk.img", &e), -E2BIG, "at most 26 disks");
+	for (unsigned int i = 0; i < CONFIG_MAX_NETS; i++)
+		ck_ok(config_add_net(&c, "tap", &e));
+	ck_fails(config_add_net(&c, "user", &e), -E2BIG, "at most 8 network interfaces");
+	ck_assert_uint_eq(config_n_virtio(&c), CONFIG_MAX_DISKS + CONFIG_MAX_NETS + 1);
+	ck_fails(config_check(&c, &e), -E2BIG, "35 disks, networks and other devices");
+	ck_ok(config_add_net(&c, "none", &e));
+	ck_assert_uint_eq(c.n_nets, 0);
+	ck_ok(config_check(&c, &e));
+	ck_ok(config_parse_transport(&c, "mmio", &e));
+	ck_fails(config_check(&c, &e), -E2BIG, "--transport mmio has room for 16");
+	config_fini(&c);
+}
+END_TEST
+
+START_TEST(transports_are_one_of_three)
+{
+	start();
+	ck_assert_int_eq(c.transport, TRANSPORT_PCI);
+	ck_ok(config_parse_transport(&c, "mmio,cmdline", &e));
+	ck_assert_int_eq(c.transport, TRANSPORT_MMIO_CMDLINE);
+	ck_ok(config_parse_transport(&c, "pci", &e));
+	ck_assert_int_eq(c.transport, TRANSPORT_PCI);
+	ck_fails(config_parse_transport(&c, "isa", &e), -EINVAL,
+		 "expected pci, mmio or mmio,cmdline");
+	ck_fails(config_parse_transport(&c, "", &e), -EINVAL, "expected");
+}
+END_TEST
+
+START_TEST(a_virtio_console_on_the_terminal_takes_it_from_com1)
+{
+	char want[512];
+
+	start();
+	ck_ok(console_spec_parse_console(&c.console, "stdio", &e));
+	config_settle(&c);
+	ck_assert_int_eq(c.serial.kind, CHARDEV_NULL);
+	ck_ok(config_check(&c, &e));
+	snprintf(want, sizeof(want), "%s console=hvc0 TERM=dumb", arch_default_cmdline(&c.cpus));
+	check_line(want);
+	ck_ok(config_parse_serial(&c, "stdio", &e));
+	config_settle(&c);
+	ck_assert_int_eq(config_check(&c, &e), -EINVAL);
+	c.cmdline = "console=hvc0 quiet";
+	check_line("console=hvc0 quiet");
+}
+END_TEST
+
+START_TEST(words_for_the_hardware_are_on_every_command_line)
+{
+	char *line;
+
+	start();
+	c.cmdline = "quiet";
+	ck_ok(config_cmdline(&c, " virtio_mmio.device=4K@0x1000:5", 2047, &line, &e));
+	ck_assert_str_eq(line, "quiet virtio_mmio.device=4K@0x1000:5");
+	free(line);
+}
+END_TEST
+
 static Suite *suite(void)
 {
 	Suite *s = suite_create("config");
+
+	UNIT_TEST(s, disks_and_networks_are_counted_and_limited);
+	UNIT_TEST(s, transports_are_one_of_three);
+	UNIT_TEST(s, a_virtio_console_on_the_terminal_takes_it_from_com1);
+	UNIT_TEST(s, words_for_the_hardware_are_on_every_command_line);
 
 	UNIT_TEST(s, the_defaults_are_half_a_gib_one_cpu_and_stdio);
 	UNIT_TEST(s, cpus_are_a_number_or_a_shape);

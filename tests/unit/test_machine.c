@@ -164,8 +164,8 @@ static void in_a_while(void (*fn)(void *))
 static void press_x(void *arg)
 {
 	(void)arg;
-	machine_on_command(vm.m, '?');
-	machine_on_command(vm.m, 'x');
+	machine_on_command(&vm.m->watch[WATCH_COM1], '?');
+	machine_on_command(&vm.m->watch[WATCH_COM1], 'x');
 }
 
 START_TEST(the_user_can_end_the_vm)
@@ -217,7 +217,7 @@ GUEST(obeys_the_button)
 static void press_p(void *arg)
 {
 	(void)arg;
-	machine_on_command(vm.m, 'p');
+	machine_on_command(&vm.m->watch[WATCH_COM1], 'p');
 }
 
 START_TEST(the_power_button_reaches_the_guest)
@@ -586,7 +586,7 @@ START_TEST(the_console_is_drained_before_the_end)
 	printed[0] = text;
 	then = power_off;
 	fake_vm_init(&vm, prints);
-	vm.cfg.serial = (struct chardev_spec){ CHARDEV_FILE, path };
+	vm.cfg.serial = (struct chardev_spec){ .kind = CHARDEV_FILE, .path = path };
 	ck_assert_int_eq(fake_vm_live(&vm), END_POWEROFF);
 	fd = open(path, O_RDONLY);
 	ck_assert_int_eq(read(fd, got, sizeof(got)), 4000);
@@ -619,7 +619,7 @@ static void resume_and_end(void *arg)
 {
 	(void)arg;
 	ck_assert_uint_eq(fake_kvm.cpu[0].n_completed, done_before);
-	machine_on_command(vm.m, 's');
+	machine_on_command(&vm.m->watch[WATCH_COM1], 's');
 	ck_assert(!vm.m->paused);
 	in_a_while(end_when_on);
 }
@@ -627,7 +627,7 @@ static void resume_and_end(void *arg)
 static void pause_all(void *arg)
 {
 	(void)arg;
-	machine_on_command(vm.m, 's');
+	machine_on_command(&vm.m->watch[WATCH_COM1], 's');
 	all_parked = none_pending = vm.m->paused;
 	for (unsigned int i = 0; i < vm.m->n_vcpus; i++) {
 		pthread_mutex_lock(&vm.m->vcpus[i].lock);

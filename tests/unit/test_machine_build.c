@@ -82,7 +82,7 @@ static void directory_as_initrd(struct vm_config *c)
 
 static void no_console(struct vm_config *c)
 {
-	c->serial = (struct chardev_spec){ CHARDEV_FILE, "/nonexistent/console" };
+	c->serial = (struct chardev_spec){ .kind = CHARDEV_FILE, .path = "/nonexistent/console" };
 }
 
 static void no_trace(struct vm_config *c)

@@ -1,0 +1,155 @@
+/*
+ * stats.c - what every device has counted, as one JSON object: --stats and SIGUSR1.
+ *
+ * Life of a VM: on the loop thread, whenever somebody asks, and once at the end.
+ *
+ *	{"uptime_ms": 1234, "vcpus": 2,
+ *	 "devices": {"disk0": {"type": "virtio-blk", "reads": 17, ...}, ...}}
+ */
+#include "machine.h"
+#include <errno.h>
+#include <fcntl.h>
+#include <jansson.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+#include <vmm/base/util.h>
+
+#define STDERR_PIECE 4096u /* what log_write() takes */
+
+/* As JSON ------------------------------------------------------------------------------------ */
+
+static void add_counter(void *arg, const char *name, uint64_t value)
+{
+	/* JSON's numbers, as most read them, are exact up to 2^53: no counter gets there. */
+	json_object_set_new(arg, name, json_integer((json_int_t)value));
+}
+
+/* Under its name, or its type; of two of one type the second is "type-2". */
+static void add_device(json_t *devices, const struct device *d)
+{
+	const char *name = d->name ? d->name : d->ops->type;
+	json_t *o = json_object();
+	char key[64];
+
+	snprintf(key, sizeof(key), "%s", name);
+	for (unsigned int i = 2; json_object_get(devices, key); i++)
+		snprintf(key, sizeof(key), "%.50s-%u", name, i);
+	json_object_set_new(o, "type", json_string(d->ops->type));
+	if (d->ops->counters)
+		d->ops->counters((struct device *)d, add_counter, o);
+	json_object_set_new(devices, key, o);
+}
+
+/* NULL: out of memory; jansson's functions pass that on. */
+static char *as_text(const struct machine *m, size_t flags)
+{
+	uint64_t ms = (evloop_now_ns() - m->cfg->start_ns) / NS_PER_MS;
+	json_t *all = json_object(), *devices = json_object();
+	char *text;
+
+	for (unsigned int i = 0; i < m->n_devices; i++)
+		add_device(devices, m->devices[i]);
+	json_object_set_new(all, "uptime_ms", json_integer((json_int_t)ms));
+	json_object_set_new(all, "vcpus", json_integer(cpu_topology_total(&m->cfg->cpus)));
+	json_object_set_new(all, "devices", devices);
+	text = json_dumps(all, flags);
+	json_decref(all);
+	return text;
+}
+
+/* To where it is wanted ---------------------------------------------------------------------- */
+
+static void to_stderr(const char *text)
+{
+	const char *end = log_is_raw() ? "\r\n" : "\n";
+	size_t len = strlen(text);
+
+	for (size_t at = 0; at < len; at += STDERR_PIECE)
+		log_write(text + at, min_size(len - at, STDERR_PIECE), LOG_WAIT_MS);
+	log_write(end, strlen(end), LOG_WAIT_MS);
+}
+
+/* The text and an end of line. A pipe that is full gets less, rather than a wait. */
+static int put_text(int fd, const char *text)
+{
+	size_t len = strlen(text), at = 0;
+	ssize_t n;
+
+	while (at <= len) {
+		n = at < len ? write(fd, text + at, len - at) : write(fd, "\n", 1);
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0)
+			return -1;
+		at += (size_t)n;
+	}
+	return 0;
+}
+
+static int to_special_file(const char *path, const char *text, struct err *e)
+{
+	int fd = open(path, O_WRONLY | O_NONBLOCK | O_CLOEXEC | O_NOCTTY), rc;
+
+	if (fd < 0)
+		return err_errno(e, "%s", path); /* ENXIO: nobody reads the pipe */
+	rc = put_text(fd, text);
+	if (rc < 0)
+		err_errno(e, "%s", path);
+	close(fd);
+	return rc < 0 ? e->code : 0;
+}
+
+/* A reader sees the old text or the new one. Permissions are what the shell's > would give. */
+static int to_new_file(const char *path, const char *text, struct err *e)
+{
+	char *tmp;
+	int fd;
+
+	if (asprintf(&tmp, "%s.%ld~", path, (long)getpid()) < 0)
+		return err_set(e, -ENOMEM, "out of memory");
+	unlink(tmp); /* of a process that had our number and died */
+	fd = open(tmp, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+	e->code = 0;
+	if (fd < 0 || put_text(fd, text) < 0 || rename(tmp, path) < 0) {
+		err_errno(e, "%s", path);
+		if (fd >= 0)
+			unlink(tmp);
+	}
+	if (fd >= 0)
+		close(fd);
+	free(tmp);
+	return e->code;
+}
+
+static int to_file(const char *path, const char *text, struct err *e)
+{
+	char *real;
+	struct stat st;
+	int rc;
+
+	if (stat(path, &st) == 0 && !S_ISREG(st.st_mode))
+		return to_special_file(path, text, e);
+	real = realpath(path, NULL); /* a link stays one; NULL: there is nothing yet */
+	rc = to_new_file(real ? real : path, text, e);
+	free(real);
+	return rc;
+}
+
+int stats_write(const struct machine *m, const char *path, struct err *e)
+{
+	bool is_stderr = !path || strcmp(path, "-") == 0;
+	char *text = as_text(m, is_stderr ? JSON_COMPACT : JSON_INDENT(2));
+	int rc = 0;
+
+	if (!text)
+		return err_set(e, -ENOMEM, "out of memory");
+	if (is_stderr)
+		to_stderr(text);
+	else
+		rc = to_file(path, text, e);
+	free(text);
+	return rc;
+}

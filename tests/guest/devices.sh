@@ -1,0 +1,90 @@
+# shellcheck shell=bash disable=SC2154 # helpers.sh sets what is used here
+# devices.sh - virtio devices as a tiny guest's driver finds them, and what they leave behind; sourced by
+# tests/guest/run.
+
+ECAM=0xe0000000 # src/arch/x86_64/memmap.h
+
+# numbered_image FILE: 64 KiB, no two sectors alike
+numbered_image() {
+	seq -w 0 16383 | tr -d '\n' | head -c 65536 >"$1"
+}
+
+# turned FILE ORIGINAL: sector 0 of FILE is sector 1 of ORIGINAL, turned around; the rest is as it was
+turned() {
+	cmp <(head -c 512 "$1" | rev) <(dd if="$2" bs=512 skip=1 count=1 status=none) || fail "sector 0 is wrong"
+	cmp -i 512 "$1" "$2" || fail "other sectors have changed"
+}
+
+# devices_work GUEST OPTION...
+devices_work() {
+	local guest=$1
+	shift
+	numbered_image disk
+	cp disk original
+	status 0 vm "$guest" --disk disk --stats stats "$@"
+	[ "$(cat out)" = "block works
+rng works
+no more devices" ] || fail "$(tail -n 3 out)"
+	[ ! -s err ] || fail "$(head -n 1 err)"
+	turned disk original
+	has stats '"disk0"'
+	has stats '"writes": 1'
+	has stats '"rng0"'
+}
+a_disk_and_an_entropy_device_work_over_pci() { devices_work virtio_pci --append ecam=$ECAM; }
+a_disk_and_an_entropy_device_work_by_words_on_the_command_line() {
+	devices_work virtio_cmdline --transport mmio,cmdline
+}
+both_engines_of_a_disk_work() {
+	local engine
+	for engine in uring threads; do
+		numbered_image disk
+		cp disk original
+		status 0 vm virtio_pci --append ecam=$ECAM --disk disk,engine=$engine
+		has out "block works"
+		turned disk original
+	done
+}
+
+a_snapshot_leaves_the_image_alone() {
+	numbered_image disk
+	cp disk original
+	chmod 400 disk
+	status 0 vm virtio_pci --append ecam=$ECAM --disk disk,snapshot
+	has out "block works"
+	cmp disk original
+}
+
+what_is_not_there_is_not_on_the_bus() {
+	status 0 vm virtio_pci --append ecam=$ECAM --rng none
+	[ "$(cat out)" = "no more devices" ] || fail "$(cat out)"
+	status 0 vm virtio_cmdline --transport mmio,cmdline --rng none
+	[ "$(cat out)" = "no more devices" ] || fail "$(cat out)"
+}
+
+# What a VM with one of each device could leave behind: files, sockets, processes, interfaces.
+inventory() {
+	ls -A "$T/tmp" "$T/run"
+	ip -o link 2>/dev/null | wc -l
+	pgrep -c passt || :
+	flock -n disk true || echo locked
+}
+
+# The release's program: a thousand starts of a slower one would show nothing more.
+a_thousand_starts_leave_nothing_behind() {
+	local i n=${STARTS:-1000} net=() before
+	mkdir tmp run
+	export TMPDIR=$T/tmp
+	numbered_image disk
+	if [ -w /dev/net/tun ] && ip tuntap add dev vmmprobe mode tap 2>/dev/null; then
+		ip link del vmmprobe
+		net=(--net tap)
+	fi
+	before=$(inventory)
+	for ((i = 0; i < n; i++)); do
+		"$BUILD/vmm" run --kernel "$GUESTS/poweroff.elf" --mem 64M --timeout 60s --disk disk,snapshot \
+			--console "file=$T/hvc0" --port "agent=unix=$T/run/agent" "${net[@]}" \
+			>out 2>err </dev/null || fail "start $i: status $?: $(tail -n 1 err)"
+	done
+	[ "$(inventory)" = "$before" ] || fail "left over: $(inventory | tr '\n' ' ')"
+}
