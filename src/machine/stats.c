@@ -30,14 +30,14 @@ static void add_counter(void *arg, const char *name, uint64_t value)
 /* Under its name, or its type; of two of one type the second is "type-2". */
 static void add_device(json_t *devices, const struct device *d)
 {
-	const char *name = d->name ? d->name : d->ops->type;
+	const char *type = d->type ? d->type : d->ops->type, *name = d->name ? d->name : type;
 	json_t *o = json_object();
 	char key[64];
 
 	snprintf(key, sizeof(key), "%s", name);
 	for (unsigned int i = 2; json_object_get(devices, key); i++)
 		snprintf(key, sizeof(key), "%.50s-%u", name, i);
-	json_object_set_new(o, "type", json_string(d->ops->type));
+	json_object_set_new(o, "type", json_string(type));
 	if (d->ops->counters)
 		d->ops->counters((struct device *)d, add_counter, o);
 	json_object_set_new(devices, key, o);

@@ -22,8 +22,9 @@
 #include <vmm/base/util.h>
 #include <vmm/host/child.h>
 
-#define PASST_MTU 65520u /* what passt announces by DHCP, and the most it takes; passt(1), --mtu   \
-			  */
+#define PASST_MTU                                                                                  \
+	65520u /* what passt announces by DHCP, and the most it takes; passt(1), --mtu             \
+		*/
 #define READY_NS (5 * NS_PER_S)
 #define UNKNOWN_NS (200 * NS_PER_MS)
 

@@ -477,7 +477,7 @@ static void blk_free(struct virtio_dev *v)
 }
 
 static const struct virtio_dev_ops blk_dev_ops = {
-	.type = "blk",
+	.type = "virtio-blk",
 	.id = VIRTIO_ID_BLOCK,
 	.pci_class = { 0x01, 0x80, 0x00 }, /* mass storage, other */
 	.config_write = blk_config_write,

@@ -485,7 +485,7 @@ static void on_destroy(struct virtio_dev *v)
 }
 
 static const struct virtio_dev_ops console_ops = {
-	.type = "console",
+	.type = "virtio-console",
 	.id = VIRTIO_ID_CONSOLE,
 	.pci_class = { 0x07, 0x80, 0x00 }, /* communication controller, other */
 	.config_write = on_config_write,

@@ -290,7 +290,7 @@ int virtio_mmio_create(struct device **out, const struct device_env *env, struct
 	VMM_BUG_ON(v->config_len > b->mmio_stride - VIRTIO_MMIO_CONFIG);
 	if (!m)
 		return err_set(e, -ENOMEM, "%s: out of memory", v->name);
-	m->dev = (struct device){ .ops = &virtio_mmio_ops, .name = v->name };
+	m->dev = (struct device){ .ops = &virtio_mmio_ops, .name = v->name, .type = v->ops->type };
 	m->v = v;
 	m->mmio = env->mmio;
 	m->base = board_mmio_slot(b, slot);

@@ -353,7 +353,7 @@ static void net_destroy(struct virtio_dev *v)
 }
 
 static const struct virtio_dev_ops net_ops = {
-	.type = "net",
+	.type = "virtio-net",
 	.id = VIRTIO_ID_NET,
 	.pci_class = { 0x02, 0x00, 0x00 }, /* network controller, Ethernet */
 	.activate = net_activate,

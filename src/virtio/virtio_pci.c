@@ -539,7 +539,7 @@ int virtio_pci_create(struct device **out, const struct device_env *env, struct 
 	if (!p)
 		return err_set(e, -ENOMEM, "%s: out of memory", v->name);
 	VMM_BUG_ON(v->n_queues > VIRTIO_DEV_MAX_QUEUES || v->config_len > AREA_LEN);
-	p->dev = (struct device){ .ops = &virtio_pci_ops, .name = v->name };
+	p->dev = (struct device){ .ops = &virtio_pci_ops, .name = v->name, .type = v->ops->type };
 	p->v = v;
 	pthread_mutex_init(&p->lock, NULL);
 	virtio_notify_init(&p->notify, v, env->vm, NOTIFY_MULTIPLIER);

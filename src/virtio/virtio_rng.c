@@ -95,7 +95,7 @@ static void on_destroy(struct virtio_dev *v)
 }
 
 static const struct virtio_dev_ops rng_ops = {
-	.type = "rng",
+	.type = "virtio-rng",
 	.id = VIRTIO_ID_RNG,
 	.pci_class = { 0x10, 0x00, 0x00 }, /* en/decryption controller, network and computing */
 	.queue_ready = on_queue_ready,

@@ -30,6 +30,7 @@ no more devices" ] || fail "$(tail -n 3 out)"
 	has stats '"disk0"'
 	has stats '"writes": 1'
 	has stats '"rng0"'
+	has stats '"type": "virtio-blk"'
 }
 a_disk_and_an_entropy_device_work_over_pci() { devices_work virtio_pci --append ecam=$ECAM; }
 a_disk_and_an_entropy_device_work_by_words_on_the_command_line() {

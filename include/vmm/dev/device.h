@@ -31,6 +31,7 @@ struct device_ops {
 struct device { /* embedded as the first member of every device */
 	const struct device_ops *ops;
 	const char *name; /* "disk0"; NULL: there is one of its type. Lives as long as the device */
+	const char *type; /* behind a transport: "virtio-blk"; NULL: ops->type */
 };
 
 /* What a guest can say that concerns the whole machine. */

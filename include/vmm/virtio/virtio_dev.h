@@ -29,7 +29,7 @@ struct virtio_dev;
 #define VIRTIO_DEV_BUDGET 128u /* chains taken in one turn, before others get theirs */
 
 struct virtio_dev_ops {
-	const char *type; /* "blk" */
+	const char *type; /* "virtio-blk" */
 	uint16_t id; /* VIRTIO_ID_* of <linux/virtio_ids.h> (5, "Device Types") */
 	uint8_t pci_class[3]; /* base class, subclass, programming interface */
 
