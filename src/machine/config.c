@@ -228,9 +228,9 @@ int config_check(const struct vm_config *c, struct err *e)
  */
 static void terminal_words(const struct vm_config *c, char *buf, size_t size)
 {
-	bool terminal = isatty(STDIN_FILENO) &&
-			(c->serial.kind == CHARDEV_STDIO ||
-			 (c->console.has_console && c->console.console.kind == CHARDEV_STDIO));
+	bool com1 = c->serial.kind == CHARDEV_STDIO;
+	bool hvc0 = c->console.has_console && c->console.console.kind == CHARDEV_STDIO;
+	bool terminal = (com1 || hvc0) && isatty(STDIN_FILENO);
 	const char *term = getenv("TERM");
 	struct winsize ws;
 	size_t n;
@@ -241,7 +241,8 @@ static void terminal_words(const struct vm_config *c, char *buf, size_t size)
 		term = terminal ? "vt100" : "dumb";
 	snprintf(buf, size, " TERM=%s", term);
 	n = strlen(buf);
-	if (terminal && ioctl(STDIN_FILENO, TIOCGWINSZ, &ws) == 0 && ws.ws_row && ws.ws_col)
+	/* hvc0 tells its size itself, and each change of it, which these words would hide. */
+	if (terminal && com1 && ioctl(STDIN_FILENO, TIOCGWINSZ, &ws) == 0 && ws.ws_row && ws.ws_col)
 		snprintf(buf + n, size - n, " LINES=%u COLUMNS=%u", ws.ws_row, ws.ws_col);
 }
 

@@ -243,6 +243,9 @@ START_TEST(programs_of_the_guest_learn_of_the_terminal)
 	check_words("TERM=vt100");
 	c.serial.kind = CHARDEV_PTY;
 	check_words("TERM=dumb");
+	have_terminal("xterm", 40);
+	ck_ok(console_spec_parse_console(&c.console, "stdio", &e));
+	check_words("console=hvc0 TERM=xterm");
 }
 END_TEST
 

@@ -22,11 +22,11 @@ static void disk_counters(struct device *d, metric_fn fn, void *arg)
 	fn(arg, "read_bytes", UINT64_C(1) << 40);
 }
 
-static const struct device_ops disk_ops = { .type = "virtio-blk", .counters = disk_counters };
+static const struct device_ops disk_ops = { .type = "virtio-pci", .counters = disk_counters };
 static const struct device_ops plain_ops = { .type = "rtc_cmos" };
 
-static struct device disk0 = { &disk_ops, "disk0" }, plain = { &plain_ops, NULL },
-		     again = { &plain_ops, NULL };
+static struct device disk0 = { .ops = &disk_ops, .name = "disk0", .type = "virtio-blk" };
+static struct device plain = { .ops = &plain_ops }, again = { .ops = &plain_ops };
 static struct vm_config cfg;
 static struct machine m;
 
