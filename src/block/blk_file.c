@@ -10,6 +10,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -21,6 +22,8 @@
 #include <vmm/base/util.h>
 
 #define SECTOR 512u
+#define LOCK_WAIT_MS 1000u
+#define LOCK_RETRY_MS 20u
 
 /* Locks -------------------------------------------------------------------------------------- */
 
@@ -63,9 +66,8 @@ static void read_comm(pid_t pid, char *name, size_t size)
 		fclose(f);
 }
 
-static int refuse(int fd, bool exclusive, struct err *e)
+static int refuse(pid_t pid, bool exclusive, struct err *e)
 {
-	pid_t pid = holder(fd);
 	char comm[32], who[64] = "another process";
 
 	if (pid == getpid()) {
@@ -82,16 +84,29 @@ static int refuse(int fd, bool exclusive, struct err *e)
 	return err_set(e, -EBUSY, "in use by %s, which may write to it; end that one first", who);
 }
 
+/*
+ * One that was killed keeps its lock until the host has done what it had asked for, which may be
+ * after its end: that is worth waiting for.
+ */
+static bool is_gone(pid_t pid)
+{
+	return pid == 0 || (kill(pid, 0) < 0 && errno == ESRCH);
+}
+
 int blk_lock(int fd, bool exclusive, struct err *e)
 {
-	int rc;
+	pid_t pid;
 
-	do
-		rc = flock(fd, (exclusive ? LOCK_EX : LOCK_SH) | LOCK_NB);
-	while (rc < 0 && errno == EINTR);
-	if (rc == 0)
-		return 0;
-	return errno == EWOULDBLOCK ? refuse(fd, exclusive, e) : err_errno(e, "lock");
+	for (unsigned int waited_ms = 0;; waited_ms += LOCK_RETRY_MS) {
+		if (flock(fd, (exclusive ? LOCK_EX : LOCK_SH) | LOCK_NB) == 0)
+			return 0;
+		if (errno != EWOULDBLOCK && errno != EINTR)
+			return err_errno(e, "lock");
+		pid = holder(fd);
+		if (waited_ms >= LOCK_WAIT_MS || !is_gone(pid))
+			return refuse(pid, exclusive, e);
+		usleep(LOCK_RETRY_MS * 1000);
+	}
 }
 
 /* Opening ------------------------------------------------------------------------------------ */
@@ -205,7 +220,10 @@ void blk_file_close(struct blk_file *f)
 {
 	if (f->cached_fd >= 0)
 		close(f->cached_fd);
-	if (f->fd >= 0)
+	if (f->fd >= 0) {
+		/* The kernel may keep the file for a moment, in a ring that is going away. */
+		flock(f->fd, LOCK_UN);
 		close(f->fd);
+	}
 	f->fd = f->cached_fd = -1;
 }

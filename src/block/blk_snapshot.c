@@ -27,6 +27,7 @@ struct blk_snapshot {
 	uint64_t *map; /* a bit for each sector that is in the layer */
 	size_t map_bytes;
 	unsigned int n_in_flight;
+	bool draining; /* nobody wants what has not been started yet */
 	struct blk_req *answers, **last; /* done without the layer; answered by the task */
 	struct ev_task task;
 };
@@ -142,6 +143,8 @@ static void part_done(struct blk_req *req, int result)
 	struct blk_snapshot *s = p->s;
 	struct blk_req *r = p->whole;
 
+	if (result == 0 && r->len > 0 && s->draining)
+		result = -ECANCELED;
 	if (result == 0 && r->len > 0) {
 		issue(p);
 		return;
@@ -205,11 +208,13 @@ static void snapshot_drain(struct blk *b)
 {
 	struct blk_snapshot *s = container_of(b, struct blk_snapshot, blk);
 
+	s->draining = true;
 	while (s->n_in_flight > 0) {
 		answer_now(s);
 		blk_drain(s->base);
 		blk_drain(s->layer);
 	}
+	s->draining = false;
 }
 
 static void snapshot_destroy(struct blk *b)

@@ -70,3 +70,8 @@ bool rate_take(struct rate *r, uint64_t bytes)
 	take(&r->ops, 1, now);
 	return true;
 }
+
+void rate_charge(struct rate *r, uint64_t bytes)
+{
+	take(&r->bytes, bytes, evloop_now_ns());
+}

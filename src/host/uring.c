@@ -17,6 +17,7 @@
 
 #define BATCH 32u
 #define RETRY_MS 1u /* after the kernel had no memory for a request */
+#define INLINE_BYTES (256 * KIB)
 
 struct uring {
 	struct io_uring ring;
@@ -134,12 +135,28 @@ static struct io_uring_sqe *next(struct uring *u)
 	return sqe;
 }
 
+/*
+ * What is in the page cache, or goes there, is copied before the kernel comes back from the
+ * submission: fine for little, but much would keep the loop waiting, so that is left to a thread
+ * of the kernel's.
+ */
+static void finish(struct io_uring_sqe *sqe, struct uring_op *op, const struct uring_data *d)
+{
+	size_t bytes = 0;
+
+	for (unsigned int i = 0; i < d->n_iov; i++)
+		bytes += d->iov[i].iov_len;
+	if (bytes > INLINE_BYTES)
+		io_uring_sqe_set_flags(sqe, IOSQE_ASYNC);
+	io_uring_sqe_set_data(sqe, op);
+}
+
 void uring_read(struct uring *u, struct uring_op *op, const struct uring_data *d)
 {
 	struct io_uring_sqe *sqe = next(u);
 
 	io_uring_prep_readv2(sqe, d->fd, d->iov, d->n_iov, d->at, d->flags);
-	io_uring_sqe_set_data(sqe, op);
+	finish(sqe, op, d);
 }
 
 void uring_write(struct uring *u, struct uring_op *op, const struct uring_data *d)
@@ -147,7 +164,7 @@ void uring_write(struct uring *u, struct uring_op *op, const struct uring_data *
 	struct io_uring_sqe *sqe = next(u);
 
 	io_uring_prep_writev2(sqe, d->fd, d->iov, d->n_iov, d->at, d->flags);
-	io_uring_sqe_set_data(sqe, op);
+	finish(sqe, op, d);
 }
 
 void uring_fdatasync(struct uring *u, struct uring_op *op, int fd)
@@ -170,11 +187,12 @@ void uring_fallocate(struct uring *u, struct uring_op *op, int fd, int mode, uin
 void uring_drain(struct uring *u)
 {
 	while (u->n_in_flight > 0) {
+		struct __kernel_timespec wait = { .tv_nsec = RETRY_MS * NS_PER_MS };
 		struct io_uring_cqe *cqe;
 
-		/* Any error passes: it is a signal, or a shortage until something is done. */
+		/* Any error passes: it is a signal, or a shortage, and then it is tried again. */
 		io_uring_submit(&u->ring);
-		io_uring_wait_cqe(&u->ring, &cqe);
+		io_uring_wait_cqe_timeout(&u->ring, &cqe, &wait);
 		reap(u);
 	}
 }

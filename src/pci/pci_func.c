@@ -15,11 +15,18 @@
 #include <vmm/base/util.h>
 #include <vmm/pci/pci_msix.h>
 
+static void tell_master(struct pci_func *f)
+{
+	if (f->master_set)
+		f->master_set(f, f->config[PCI_COMMAND] & PCI_COMMAND_MASTER);
+}
+
 static void command_written(struct pci_func *f)
 {
 	pci_host_settle_locked(f->host);
 	if (f->msix)
 		pci_msix_config_written(f->msix);
+	tell_master(f);
 }
 
 static void bar_written(struct pci_func *f)
@@ -135,6 +142,7 @@ void pci_func_reset(struct pci_func *f)
 	pci_host_lock(f->host);
 	disable(f);
 	memcpy(f->config, f->initial, sizeof(f->config));
+	tell_master(f);
 	pci_host_unlock(f->host);
 	if (f->msix)
 		pci_msix_reset(f->msix);

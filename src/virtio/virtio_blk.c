@@ -47,6 +47,8 @@ struct virtio_blk {
 	struct virtio_blk_config config;
 	uint64_t capacity; /* sectors */
 	bool waiting; /* for the rate limit */
+	bool full; /* MAX_IN_FLIGHT are at the host, and more is in the ring */
+	uint64_t in_flight; /* bytes at the host */
 	uint64_t n_reads, n_writes, n_flushes, n_discards, n_zeroes, n_read_bytes, n_write_bytes,
 		n_errors;
 };
@@ -63,6 +65,7 @@ struct request { /* at the backend; lives until its answer, whatever the driver 
 	uint32_t written;
 	uint16_t qi, head;
 	uint64_t bytes;
+	uint64_t weight; /* its part of in_flight */
 	const struct range *ranges;
 	unsigned int n_ranges; /* still to do */
 	_Alignas(16) uint8_t more[]; /* pieces or ranges */
@@ -74,6 +77,8 @@ struct call { /* a request while it is being looked at */
 	uint32_t type;
 	uint64_t sector;
 	uint8_t *status;
+	size_t room; /* writable bytes in front of the status */
+	size_t moved; /* of them */
 };
 
 static struct virtio_blk *from(struct virtio_dev *v)
@@ -134,10 +139,23 @@ static void complain(struct virtio_blk *d, const struct blk_req *b, int result)
 		 b->at, strerror(-result));
 }
 
+/* The ring may have more for us: every queue gets a turn. */
+static void resume(struct virtio_blk *d)
+{
+	for (unsigned int i = 0; i < d->v.n_queues; i++)
+		virtio_dev_kick(&d->v, i);
+}
+
 /* The lock is held. */
 static void answer(struct request *r, int result)
 {
 	struct virtio_blk *d = r->d;
+
+	d->in_flight -= r->weight;
+	if (d->full) {
+		d->full = false;
+		resume(d);
+	}
 
 	if (result == 0)
 		account(d, r);
@@ -146,7 +164,9 @@ static void answer(struct request *r, int result)
 	/* A driver that has reset the device wants nothing more in its RAM. */
 	if (!d->v.resetting)
 		__atomic_store_n(r->status, status_of(result), __ATOMIC_RELAXED);
-	virtio_dev_push(&d->v, r->qi, r->head, r->written);
+	/* Of a read that failed nobody knows how far it came. */
+	virtio_dev_push(&d->v, r->qi, r->head,
+			result == 0 || r->blk.op != BLK_READ ? r->written : 0);
 	d->answered |= UINT64_C(1) << r->qi;
 	free(r);
 }
@@ -200,10 +220,26 @@ static struct request *new_request(struct virtio_blk *d, const struct call *x, e
 	r->blk.done = request_done;
 	r->d = d;
 	r->status = x->status;
-	r->written = 1;
 	r->qi = x->qi;
 	r->head = x->c->head;
 	return r;
+}
+
+/*
+ * 2.7.8.2: so many bytes from the first writable one on are written. The status is the last, so it
+ * counts only if everything in front of it is written, too.
+ */
+static uint32_t written(const struct call *x, size_t moved)
+{
+	return (uint32_t)(moved == x->room ? moved + 1 : moved);
+}
+
+static uint8_t submit(struct request *r, uint64_t weight)
+{
+	r->weight = weight;
+	r->d->in_flight += weight;
+	blk_submit(r->d->blk, &r->blk);
+	return PENDING;
 }
 
 static uint8_t start_data(struct virtio_blk *d, const struct call *x, enum blk_op op, size_t len)
@@ -225,10 +261,8 @@ static uint8_t start_data(struct virtio_blk *d, const struct call *x, enum blk_o
 	r->blk.at = x->sector * SECTOR;
 	r->blk.len = r->bytes = len;
 	r->blk.durable = op == BLK_WRITE && writes_through(d);
-	if (op == BLK_READ)
-		r->written += (uint32_t)len;
-	blk_submit(d->blk, &r->blk);
-	return PENDING;
+	r->written = written(x, op == BLK_READ ? len : 0);
+	return submit(r, len);
 }
 
 static uint8_t start_flush(struct virtio_blk *d, const struct call *x)
@@ -240,8 +274,8 @@ static uint8_t start_flush(struct virtio_blk *d, const struct call *x)
 	r = new_request(d, x, BLK_FLUSH, 0);
 	if (!r)
 		return VIRTIO_BLK_S_IOERR;
-	blk_submit(d->blk, &r->blk);
-	return PENDING;
+	r->written = written(x, 0);
+	return submit(r, 0);
 }
 
 /* 5.2.6.2: "discard", "write zeroes". */
@@ -284,6 +318,15 @@ static uint8_t read_ranges(struct request *r, struct vchain *c, size_t n)
 	return VIRTIO_BLK_S_OK;
 }
 
+static uint64_t weight_of_ranges(const struct request *r)
+{
+	uint64_t sum = 0;
+
+	for (unsigned int i = 0; i < r->n_ranges; i++)
+		sum += r->ranges[i].len;
+	return sum;
+}
+
 static uint8_t start_ranges(struct virtio_blk *d, const struct call *x, enum blk_op op)
 {
 	size_t len = vchain_left_readable(x->c), n = len / RANGE_LEN;
@@ -296,26 +339,31 @@ static uint8_t start_ranges(struct virtio_blk *d, const struct call *x, enum blk
 	if (!r)
 		return VIRTIO_BLK_S_IOERR;
 	r->blk.durable = op == BLK_WRITE_ZEROES && writes_through(d);
+	r->written = written(x, 0);
 	status = read_ranges(r, x->c, n);
-	if (status == VIRTIO_BLK_S_OK && submit_range(r))
-		return PENDING;
-	free(r);
-	return status;
+	if (status != VIRTIO_BLK_S_OK || r->n_ranges == 0) {
+		free(r);
+		return status;
+	}
+	if (op == BLK_WRITE_ZEROES) /* what the host may have to write */
+		r->weight = weight_of_ranges(r);
+	rate_charge(&d->rate, r->weight);
+	d->in_flight += r->weight;
+	submit_range(r);
+	return PENDING;
 }
 
-static uint8_t start(struct virtio_blk *d, const struct call *x)
+static uint8_t start(struct virtio_blk *d, struct call *x)
 {
-	size_t room = vchain_left_writable(x->c) - 1; /* all but the status */
-
 	switch (x->type) {
 	case VIRTIO_BLK_T_IN:
-		return start_data(d, x, BLK_READ, room);
+		return start_data(d, x, BLK_READ, x->room);
 	case VIRTIO_BLK_T_OUT:
 		return start_data(d, x, BLK_WRITE, vchain_left_readable(x->c));
 	case VIRTIO_BLK_T_FLUSH:
 		return start_flush(d, x);
 	case VIRTIO_BLK_T_GET_ID:
-		vchain_write(x->c, d->id, min_size(sizeof(d->id), room));
+		x->moved = vchain_write(x->c, d->id, min_size(sizeof(d->id), x->room));
 		return VIRTIO_BLK_S_OK;
 	case VIRTIO_BLK_T_DISCARD:
 		if (virtio_dev_has(&d->v, VIRTIO_BLK_F_DISCARD))
@@ -346,7 +394,6 @@ static uint8_t *find_status(const struct vchain *c)
 static void serve(struct virtio_blk *d, uint16_t qi, struct vchain *c)
 {
 	struct call x = { .qi = qi, .c = c, .status = find_status(c) };
-	uint32_t written = (uint32_t)min_u64(vchain_left_writable(c), UINT32_MAX);
 	uint8_t header[HEADER_LEN], status = VIRTIO_BLK_S_IOERR;
 
 	if (!x.status) {
@@ -354,6 +401,7 @@ static void serve(struct virtio_blk *d, uint16_t qi, struct vchain *c)
 		virtio_dev_push(&d->v, qi, c->head, 0);
 		return;
 	}
+	x.room = vchain_left_writable(c) - 1;
 	if (vchain_read(c, header, sizeof(header)) == sizeof(header)) {
 		x.type = load_le32(header);
 		x.sector = load_le64(header + 8);
@@ -362,7 +410,7 @@ static void serve(struct virtio_blk *d, uint16_t qi, struct vchain *c)
 	if (status == PENDING)
 		return;
 	__atomic_store_n(x.status, status, __ATOMIC_RELAXED);
-	virtio_dev_push(&d->v, qi, c->head, written);
+	virtio_dev_push(&d->v, qi, c->head, written(&x, x.moved));
 }
 
 /* What a request moves, by the driver's own account. */
@@ -378,13 +426,16 @@ static void blk_queue_ready(struct virtio_dev *v, unsigned int qi)
 	struct virtio_blk *d = from(v);
 	struct vchain c;
 
-	while (!d->waiting && virtio_dev_pop(v, qi, &c)) {
-		if (rate_take(&d->rate, weight(&c))) {
+	while (!d->waiting && !d->full && virtio_dev_pop(v, qi, &c)) {
+		uint64_t bytes = weight(&c);
+
+		d->full = d->in_flight > 0 && d->in_flight + bytes > VIRTIO_BLK_MAX_IN_FLIGHT;
+		if (!d->full && rate_take(&d->rate, bytes)) {
 			serve(d, (uint16_t)qi, &c);
 			continue;
 		}
 		virtq_unpop(&v->queues[qi].vq, c.head); /* in the ring it keeps its place */
-		d->waiting = true;
+		d->waiting = !d->full;
 	}
 	blk_kick(d->blk);
 }
@@ -396,8 +447,7 @@ static void rate_ready(void *arg)
 	virtio_dev_lock(&d->v);
 	d->waiting = false;
 	virtio_dev_unlock(&d->v);
-	for (unsigned int i = 0; i < d->v.n_queues; i++)
-		virtio_dev_kick(&d->v, i);
+	resume(d);
 }
 
 /* The device --------------------------------------------------------------------------------- */

@@ -37,7 +37,7 @@ static bool has_status(const struct virtio_dev *v, uint8_t bits)
 
 bool virtio_dev_queue_runs(const struct virtio_dev *v, unsigned int qi)
 {
-	return qi < v->n_queues && v->queues[qi].vq.mem &&
+	return qi < v->n_queues && v->queues[qi].vq.mem && !v->no_dma &&
 	       has_status(v, VIRTIO_CONFIG_S_DRIVER_OK) &&
 	       !(v->status & VIRTIO_CONFIG_S_NEEDS_RESET);
 }
@@ -266,6 +266,15 @@ void virtio_dev_reset(struct virtio_dev *v)
 		v->ops->drain(v);
 	virtio_dev_lock(v);
 	VMM_BUG_ON(any_in_flight(v) || v->resetting);
+	virtio_dev_unlock(v);
+}
+
+void virtio_dev_allow_dma(struct virtio_dev *v, bool allowed)
+{
+	virtio_dev_lock(v);
+	v->no_dma = !allowed;
+	for (unsigned int i = 0; allowed && i < v->n_queues; i++)
+		virtio_dev_kick(v, i); /* what was notified meanwhile */
 	virtio_dev_unlock(v);
 }
 

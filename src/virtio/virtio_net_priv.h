@@ -41,7 +41,7 @@ struct net_pair { /* a receive and a transmit queue */
 	unsigned int ahead; /* buffers to take before the length of a frame is known; at least 1 */
 	bool starved; /* the ring was empty: nothing is received until the driver notifies */
 	bool rx_late, tx_late; /* waiting for rx_rate, tx_rate */
-	bool tx_paid; /* the next frame has been through the rate limit already */
+	size_t tx_paid; /* bytes of the next frame that the rate limit has let pass already */
 	bool tx_full; /* the interface took no more: waiting for writable() */
 };
 

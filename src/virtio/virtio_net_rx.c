@@ -19,6 +19,7 @@
 
 #define ROOM (NETIF_FRAME_MAX + 1) /* one more, so that a frame that is too long shows */
 #define VLAN_TAG 4u
+#define AHEAD_MAX 32u /* buffers taken before there is a frame; what is more is copied */
 
 static struct virtq *rx_vq(struct virtio_net *n, unsigned int pair)
 {
@@ -126,6 +127,9 @@ static void give_back(struct virtio_net *n, unsigned int pair, unsigned int keep
 		b->n--;
 		b->total -= b->size[b->n];
 		virtq_unpop(rx_vq(n, pair), b->head[b->n]);
+		/* It was no work: a turn that did nothing else must not call for another. */
+		if (n->v.turn == (int)net_rx_queue(pair))
+			n->v.budget++;
 	}
 }
 
@@ -230,7 +234,7 @@ static void finish(struct virtio_net *n, unsigned int pair, size_t len)
 	virtq_publish(rx_vq(n, pair));
 	metric_add(&n->count.rx_frames, 1);
 	metric_add(&n->count.rx_bytes, len);
-	p->ahead = b->n;
+	p->ahead = b->n < AHEAD_MAX ? b->n : AHEAD_MAX;
 	p->held = 0;
 	p->paid = false;
 }

@@ -89,6 +89,23 @@ static enum netif_sent send_frame(struct virtio_net *n, unsigned int pair, size_
 	return n->netif->ops->send(n->netif, pair, n->iov, pieces + 1);
 }
 
+/*
+ * A frame that waits for the interface has been paid for; but it is read anew from the ring when
+ * its turn comes, and may be longer by then. false: it is not time yet.
+ */
+static bool pay(struct virtio_net *n, struct net_pair *p, size_t len)
+{
+	if (p->tx_paid == 0) {
+		if (rate_is_limited(&n->tx_rate) && !rate_take(&n->tx_rate, len))
+			return false;
+	} else if (len > p->tx_paid && rate_is_limited(&n->tx_rate)) {
+		rate_charge(&n->tx_rate, len - p->tx_paid);
+	}
+	if (len > p->tx_paid)
+		p->tx_paid = len;
+	return true;
+}
+
 /* false: it has to wait. */
 static bool send_chain(struct virtio_net *n, unsigned int pair)
 {
@@ -102,13 +119,13 @@ static bool send_chain(struct virtio_net *n, unsigned int pair)
 			  "%s: a frame with an impossible header or length was dropped", n->v.name);
 		return true;
 	}
-	if (!p->tx_paid && rate_is_limited(&n->tx_rate) && !rate_take(&n->tx_rate, len)) {
+	if (!pay(n, p, len)) {
 		p->tx_late = true;
 		return false;
 	}
 	switch (send_frame(n, pair, len)) {
 	case NETIF_AGAIN:
-		p->tx_paid = p->tx_full = true;
+		p->tx_full = true;
 		net_update_watch(n, pair);
 		return false;
 	case NETIF_DROPPED:
@@ -119,7 +136,7 @@ static bool send_chain(struct virtio_net *n, unsigned int pair)
 		metric_add(&n->count.tx_bytes, len);
 		break;
 	}
-	p->tx_paid = false;
+	p->tx_paid = 0;
 	return true;
 }
 

@@ -365,6 +365,12 @@ static void bar_moved(struct pci_func *f, unsigned int bar, uint64_t at)
 			   at == PCI_NOWHERE ? VIRTIO_NOTIFY_NOWHERE : at + AREA_NOTIFY * AREA_LEN);
 }
 
+/* PCI Express Base 5.0, 7.5.1.1.3: without it a function neither reads nor writes memory. */
+static void master_set(struct pci_func *f, bool on)
+{
+	virtio_dev_allow_dma(container_of(f, struct virtio_pci, func)->v, on);
+}
+
 /* Configuration space (4.1.4) -------------------------------------------------------------- */
 
 /*
@@ -482,6 +488,8 @@ static void fill_config_space(struct virtio_pci *p)
 		   NOTIFY_MULTIPLIER);
 	add_cfg_cap(p);
 	p->func.bar_moved = bar_moved;
+	p->func.master_set = master_set;
+	virtio_dev_allow_dma(p->v, false);
 }
 
 /* The device ------------------------------------------------------------------------------- */

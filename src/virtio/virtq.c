@@ -134,9 +134,9 @@ static bool add_segment(struct virtq *q, struct vchain *c, const struct desc *d)
 }
 
 /*
- * Follows a chain from descriptor i of the table. A step is a descriptor, also one of length 0 or
- * one that refers to a table: more of them than the queue has is a loop, or longer than allowed
- * (2.7.5.2).
+ * Follows a chain from descriptor i of the table. A step is a descriptor, also one of length 0:
+ * more of them than the queue has is a loop, or longer than allowed (2.7.5.2). The one that refers
+ * to a table is no part of the chain, and there is only one.
  */
 static bool walk(struct virtq *q, struct vchain *c, uint32_t i)
 {
@@ -144,7 +144,7 @@ static bool walk(struct virtq *q, struct vchain *c, uint32_t i)
 	uint32_t n = q->size;
 	bool nested = false;
 
-	for (unsigned int steps = 0; steps < q->size; steps++) {
+	for (unsigned int steps = 0; steps < q->size;) {
 		struct desc d;
 
 		if (i >= n)
@@ -167,6 +167,7 @@ static bool walk(struct virtq *q, struct vchain *c, uint32_t i)
 		if (!(d.flags & VRING_DESC_F_NEXT))
 			return true;
 		i = d.next;
+		steps++;
 	}
 	return breaks(q, "chain that loops or is longer than the queue");
 }

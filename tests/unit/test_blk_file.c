@@ -5,6 +5,7 @@
 #include "blk_rig.h"
 #include "fake_stderr.h"
 #include <errno.h>
+#include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
 #include <sys/file.h>
@@ -174,6 +175,43 @@ START_TEST(a_program_that_we_start_does_not_inherit_the_lock)
 	opens();
 	kill(child, SIGKILL);
 	waitpid(child, &status, 0);
+	rig_fini(&g);
+}
+END_TEST
+
+/* A lock that stays although its owner is gone: the file is open here, too. */
+static int orphan_lock(void)
+{
+	int fd = open(g.path, O_RDWR), status;
+	pid_t child = fork();
+
+	if (child == 0)
+		_exit(flock(fd, LOCK_EX));
+	ck_assert_int_eq(waitpid(child, &status, 0), child);
+	ck_assert_int_eq(status, 0);
+	return fd;
+}
+
+static void *release(void *arg)
+{
+	usleep(200000);
+	close(*(int *)arg);
+	return NULL;
+}
+
+START_TEST(what_one_that_was_killed_leaves_locked_is_waited_for)
+{
+	pthread_t thread;
+	int fd;
+
+	init();
+	fd = orphan_lock();
+	ck_assert_int_eq(pthread_create(&thread, NULL, release, &fd), 0);
+	opens();
+	pthread_join(thread, NULL);
+	fd = orphan_lock(); /* but not for ever */
+	refused(-EBUSY, "in use by ");
+	close(fd);
 	rig_fini(&g);
 }
 END_TEST
@@ -386,6 +424,7 @@ static Suite *suite(void)
 	UNIT_TEST(s, who_holds_the_file_is_named_with_its_pid_and_the_remedy);
 	UNIT_TEST(s, a_file_given_twice_is_refused_by_that_name);
 	UNIT_TEST(s, a_program_that_we_start_does_not_inherit_the_lock);
+	UNIT_TEST(s, what_one_that_was_killed_leaves_locked_is_waited_for);
 	UNIT_LOOP(s, what_looks_like_another_format_is_refused_unless_called_raw,
 		  ARRAY_SIZE(formats));
 	UNIT_TEST(s, what_is_no_file_is_refused_without_waiting);

@@ -67,8 +67,8 @@ START_TEST(a_burst_passes_and_then_no_more)
 	ck_assert(!rate_take(&r, 0));
 	ck_assert_uint_eq(r.n_waits, 1);
 	stop();
-	start((struct rate_spec){ .bytes_per_s = 1000 }, ready); /* a burst of one second */
-	ck_assert(rate_take(&r, 999));
+	start((struct rate_spec){ .bytes_per_s = 2 }, ready); /* a burst of one second */
+	ck_assert(rate_take(&r, 1));
 	ck_assert(rate_take(&r, 1));
 	ck_assert(!rate_take(&r, 1));
 	ck_assert(rate_take(&r, 0)); /* a flush moves nothing */
@@ -93,13 +93,13 @@ END_TEST
 
 START_TEST(who_was_refused_is_told_once_when_it_would_pass)
 {
-	start((struct rate_spec){ .bytes_per_s = 100000, .bytes_burst = 2000 }, ready);
+	start((struct rate_spec){ .bytes_per_s = 2000, .bytes_burst = 2000 }, ready);
 	ck_assert(rate_take(&r, 2000));
 	ck_assert(!rate_take(&r, 1000));
 	ck_assert(!rate_take(&r, 1000));
-	run_for(5);
+	run_for(5); /* of 500 */
 	ck_assert_uint_eq(n_ready, 0);
-	run_for(30);
+	run_for(600);
 	ck_assert_uint_eq(n_ready, 1);
 	ck_assert(rate_take(&r, 1000));
 	stop();
@@ -108,14 +108,14 @@ END_TEST
 
 START_TEST(the_smallest_of_those_refused_is_told_first)
 {
-	start((struct rate_spec){ .bytes_per_s = 1000, .bytes_burst = 1000 }, ready);
+	start((struct rate_spec){ .bytes_per_s = 100, .bytes_burst = 1000 }, ready);
 	ck_assert(rate_take(&r, 1000));
 	ck_assert(!rate_take(&r, 1000));
-	ck_assert(!rate_take(&r, 10));
-	run_for(50);
+	ck_assert(!rate_take(&r, 20));
+	run_for(250);
 	ck_assert_uint_eq(n_ready, 1);
-	ck_assert(rate_take(&r, 10));
-	ck_assert(!rate_take(&r, 990));
+	ck_assert(rate_take(&r, 20));
+	ck_assert(!rate_take(&r, 980));
 	stop();
 }
 END_TEST
@@ -173,6 +173,25 @@ START_TEST(huge_limits_and_requests_do_not_overflow)
 }
 END_TEST
 
+START_TEST(what_is_charged_afterwards_is_waited_for)
+{
+	const struct rate_spec spec = { .bytes_per_s = 1000000, .bytes_burst = 1000000 };
+	struct err e;
+	uint64_t now;
+
+	ck_ok(evloop_create(&loop, &e));
+	rate_init(&r, &spec, loop, NULL, NULL);
+	ck_assert(rate_take(&r, 1));
+	rate_charge(&r, 3000000);
+	ck_assert(!rate_take(&r, 1));
+	now = evloop_now_ns();
+	ck_assert_uint_ge(r.timer.deadline_ns, now + 1900 * NS_PER_MS);
+	ck_assert_uint_le(r.timer.deadline_ns, now + 2100 * NS_PER_MS);
+	rate_fini(&r);
+	evloop_destroy(loop);
+}
+END_TEST
+
 static Suite *suite(void)
 {
 	Suite *s = suite_create("rate");
@@ -183,6 +202,7 @@ static Suite *suite(void)
 	UNIT_TEST(s, who_was_refused_is_told_once_when_it_would_pass);
 	UNIT_TEST(s, the_smallest_of_those_refused_is_told_first);
 	UNIT_TEST(s, more_than_the_burst_passes_when_it_is_full_and_is_waited_for_afterwards);
+	UNIT_TEST(s, what_is_charged_afterwards_is_waited_for);
 	UNIT_TEST(s, over_time_the_rate_is_kept);
 	UNIT_TEST(s, huge_limits_and_requests_do_not_overflow);
 	return s;

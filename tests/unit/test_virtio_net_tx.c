@@ -445,9 +445,36 @@ START_TEST(a_frame_is_paid_for_once_even_if_the_interface_is_full)
 }
 END_TEST
 
+/* The driver rewrites what waits in its ring. */
+START_TEST(a_frame_that_grows_while_it_waits_is_paid_for_in_full)
+{
+	const struct virtio_net_hdr_v1 hdr = { 0 };
+	unsigned int all = 2;
+	uint64_t began;
+
+	params =
+		(struct virtio_net_params){ .rate = { .bytes_per_s = 50000, .bytes_burst = 1000 } };
+	start(0);
+	began = evloop_now_ns();
+	fake_netif_answer(nif, NETIF_AGAIN);
+	send_plain(60, 1);
+	fake_driver_desc(&f, TX, 0, put_frame(&hdr, 10000, 1), (uint32_t)(HDR + 10000), 0, 0);
+	fake_netif_answer(nif, NETIF_SENT);
+	fake_driver_idle(&f);
+	ck_assert_uint_eq(nif->n_sent, 1);
+	ck_assert_uint_eq(nif->sent[0]->len, 10000);
+	send_plain(60, 2);
+	fake_driver_until(&f, all_sent, &all);
+	ck_assert_uint_ge(evloop_now_ns() - began, 170 * NS_PER_MS); /* 9 kB at 50 kB/s */
+	fake_driver_fini(&f);
+}
+END_TEST
+
 static Suite *suite(void)
 {
 	Suite *s = suite_create("virtio_net_tx");
+
+	UNIT_TEST(s, a_frame_that_grows_while_it_waits_is_paid_for_in_full);
 
 	UNIT_TEST(s, a_frame_goes_out_byte_for_byte);
 	UNIT_TEST(s, header_and_frame_may_be_split_anywhere);

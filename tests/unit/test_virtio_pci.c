@@ -635,6 +635,21 @@ START_TEST(no_notification_is_registered_for_a_device_that_is_out_of_sight)
 }
 END_TEST
 
+/* PCI Express Base 5.0, 7.5.1.1.3: what a kernel counts on when it hands over to the next one. */
+START_TEST(without_bus_mastering_the_device_leaves_ram_alone)
+{
+	transport_start(0);
+	run_device(1);
+	check_echo(0);
+	fake_command(&f, SLOT, PCI_COMMAND_MEMORY);
+	ck_assert(!virtio_dev_queue_runs(&echo->v, 0));
+	fake_command(&f, SLOT, PCI_COMMAND_MEMORY | PCI_COMMAND_MASTER);
+	ck_assert(virtio_dev_queue_runs(&echo->v, 0));
+	check_echo(1);
+	transport_stop();
+}
+END_TEST
+
 static atomic_bool done;
 
 static void *move_around(void *arg)
@@ -758,6 +773,7 @@ static Suite *suite(void)
 	UNIT_TEST(s, configuration_space_survives_every_byte);
 	UNIT_LOOP(s, notifications_follow_the_bar, N_KVMS);
 	UNIT_TEST(s, no_notification_is_registered_for_a_device_that_is_out_of_sight);
+	UNIT_TEST(s, without_bus_mastering_the_device_leaves_ram_alone);
 	UNIT_LOOP(s, resets_moves_and_notifications_may_come_all_at_once, N_KVMS);
 	UNIT_TEST(s, a_bus_that_is_full_leaves_the_device_to_its_owner);
 	return s;

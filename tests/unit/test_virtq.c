@@ -191,6 +191,18 @@ START_TEST(an_indirect_table_is_a_chain)
 }
 END_TEST
 
+START_TEST(an_indirect_table_may_be_as_long_as_the_queue)
+{
+	start(ALL_FEATURES);
+	for (unsigned int i = 0; i < SIZE; i++)
+		desc_at(BUFFER, i, 0x8000 + i, 1, i < SIZE - 1 ? NEXT : 0, i + 1);
+	desc(0, BUFFER, 16 * SIZE, INDIRECT, 0);
+	publish(0);
+	ck_assert(virtq_pop(&q, &c));
+	ck_assert_uint_eq(c.n_segs, SIZE);
+}
+END_TEST
+
 START_TEST(plain_descriptors_may_end_in_an_indirect_table)
 {
 	start(ALL_FEATURES);
@@ -632,6 +644,7 @@ static Suite *suite(void)
 	T(indices_wrap_around);
 	T(a_chain_as_long_as_the_queue_is_allowed);
 	T(an_indirect_table_is_a_chain);
+	T(an_indirect_table_may_be_as_long_as_the_queue);
 	T(plain_descriptors_may_end_in_an_indirect_table);
 	T(descriptors_of_length_0_are_no_segments);
 	T(rings_may_end_with_ram);

@@ -34,6 +34,10 @@ void rate_fini(struct rate *r); /* forgets a timer that is armed; zeroed is fine
  */
 bool rate_take(struct rate *r, uint64_t bytes);
 
+/* Bytes that an operation which has passed turns out to move as well: those behind it wait for
+ * them. */
+void rate_charge(struct rate *r, uint64_t bytes);
+
 /* Is a limit set at all? */
 static inline bool rate_is_limited(const struct rate *r)
 {

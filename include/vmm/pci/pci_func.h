@@ -63,6 +63,9 @@ struct pci_func {
 	 */
 	void (*bar_moved)(struct pci_func *f, unsigned int bar, uint64_t at);
 
+	/* Bus Master Enable may have changed. Host's lock held. NULL: nobody wants to know. */
+	void (*master_set)(struct pci_func *f, bool on);
+
 	/* Guarded by the host's lock. */
 	uint8_t config[PCI_CONFIG_LEN];
 	struct pci_bar bars[PCI_MAX_BARS]; /* by the number of the first register */

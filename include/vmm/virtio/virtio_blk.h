@@ -15,13 +15,16 @@ struct virtio_dev;
  * the ring and a table of its own, so 256 requests can be at the host at once.
  */
 #define VIRTIO_BLK_QUEUE_SIZE 256u
-/* Pieces in a request. Header, status and the reference to the table are steps of its chain, too.
- */
-#define VIRTIO_BLK_SEG_MAX (VIRTIO_BLK_QUEUE_SIZE - 3)
-#define VIRTIO_BLK_SIZE_MAX (1u << 20) /* bytes in a piece, and SEG_MAX times that in all */
+#define VIRTIO_BLK_SEG_MAX (VIRTIO_BLK_QUEUE_SIZE - 2) /* pieces: all but header and status */
+#define VIRTIO_BLK_SIZE_MAX (64u << 10) /* bytes in a piece, and SEG_MAX times that in all */
 #define VIRTIO_BLK_MAX_RANGES 32u /* in one discard or write-zeroes request */
 #define VIRTIO_BLK_MAX_DISCARD_SECTORS (2u << 20) /* in one range: 1 GiB */
-#define VIRTIO_BLK_MAX_ZERO_SECTORS (512u << 10) /* 256 MiB: a host may have to write them */
+#define VIRTIO_BLK_MAX_ZERO_SECTORS (128u << 10) /* 64 MiB: a host may have to write them */
+/*
+ * Bytes at the host at once, but for a single larger request. Enough for a full queue of 128 KiB
+ * each; a reset of the device has to wait for them.
+ */
+#define VIRTIO_BLK_MAX_IN_FLIGHT (32u << 20)
 
 /*
  * Opens and locks the file, and makes the device. name ("disk0") outlives it; spec need not. Of

@@ -84,6 +84,7 @@ struct virtio_dev { /* embedded in every device type */
 	bool resetting; /* until the last chain is back */
 	uint64_t features; /* the driver's choice; checked at FEATURES_OK */
 	uint8_t config_generation;
+	bool no_dma; /* the transport may not let it touch RAM */
 	struct virtio_queue *queues;
 	unsigned int n_queues;
 	const struct virtio_transport_ops *transport;
@@ -161,6 +162,11 @@ void virtio_dev_set_status(struct virtio_dev *v, uint8_t status);
 /* A power cycle: set_status(0), and on return no chain is at the host. Loop thread, no vCPU runs.
  */
 void virtio_dev_reset(struct virtio_dev *v);
+/*
+ * May the device read and write RAM? It may from the start; without, queues rest, but what is at
+ * the host already comes back. For PCI's Bus Master Enable.
+ */
+void virtio_dev_allow_dma(struct virtio_dev *v, bool allowed);
 /* word 0: bits 0 to 31; 1: bits 32 to 63; others: 0, ignored. */
 uint32_t virtio_dev_offered_features(struct virtio_dev *v, uint32_t word);
 uint32_t virtio_dev_driver_features(struct virtio_dev *v, uint32_t word);
