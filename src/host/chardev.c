@@ -41,6 +41,8 @@
 #define IN_STEP 256u /* worth waking up for */
 #define ESCAPE 0x01 /* Ctrl-A */
 #define PATIENCE_NS (2 * NS_PER_S) /* with a reader that takes nothing */
+#define DRAIN_MOST_NS (30 * NS_PER_S) /* for the last words, with one that takes little by little  \
+				       */
 #define DRAIN_STEP_MS 20
 #define CLIENT_POLL_NS (200 * NS_PER_MS)
 #define RETRY_NS (10 * NS_PER_MS) /* when the host is out of something */
@@ -680,7 +682,8 @@ static uint64_t drain_patience_ns(const struct chardev *c)
 
 void chardev_drain(struct chardev *c, uint64_t deadline_ns)
 {
-	uint64_t now = evloop_now_ns(), patience = drain_patience_ns(c);
+	uint64_t now = evloop_now_ns(), start = now, patience = drain_patience_ns(c);
+	uint64_t most = patience == UINT64_MAX ? UINT64_MAX : DRAIN_MOST_NS;
 	uint64_t moved_ns = now, tail = c->tail;
 
 	for (;;) {
@@ -695,9 +698,10 @@ void chardev_drain(struct chardev *c, uint64_t deadline_ns)
 		if (c->tail != tail)
 			moved_ns = now;
 		tail = c->tail;
-		if (now - moved_ns >= patience)
+		if (now - moved_ns >= patience || now - start >= most)
 			return;
-		poll(&p, 1, DRAIN_STEP_MS);
+		if (p.fd >= 0)
+			poll(&p, 1, DRAIN_STEP_MS);
 	}
 }
 

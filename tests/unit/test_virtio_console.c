@@ -184,6 +184,27 @@ START_TEST(what_is_queued_at_the_end_goes_out_without_the_loop)
 }
 END_TEST
 
+/* A chain may name the same RAM again and again. */
+START_TEST(the_last_words_of_a_guest_have_an_end)
+{
+	static uint8_t got[FAKE_CHARDEV_BYTES];
+	struct fake_seg segs[32];
+	size_t n = 0, some;
+
+	start(0, 2);
+	for (unsigned int i = 0; i < ARRAY_SIZE(segs); i++)
+		segs[i] = (struct fake_seg){ 0x800000, 4 * MIB, false };
+	fake_driver_send(&f, tx_of(1), segs, ARRAY_SIZE(segs));
+	virtio_console_flush(f.v);
+	while ((some = fake_chardev_take(chardevs[1], got, sizeof(got))) > 0)
+		n += some;
+	ck_assert_uint_ge(n, 1 * MIB);
+	ck_assert_uint_le(n, 1 * MIB + 2 * ROOM + 4096);
+	ck_assert_uint_eq(fake_driver_n_used(&f, tx_of(1)), 1);
+	stop();
+}
+END_TEST
+
 /* Input -------------------------------------------------------------------------------------- */
 
 /* What the guest reads out of a buffer of that size; 0: nothing came. */
@@ -613,6 +634,7 @@ static Suite *suite(void)
 	UNIT_TEST(s, a_console_that_nobody_reads_loses_output_after_a_while);
 	UNIT_TEST(s, a_console_that_is_read_slowly_loses_nothing);
 	UNIT_TEST(s, what_is_queued_at_the_end_goes_out_without_the_loop);
+	UNIT_TEST(s, the_last_words_of_a_guest_have_an_end);
 	UNIT_TEST(s, input_goes_to_its_port);
 	UNIT_TEST(s, input_waits_in_the_chardev_until_there_are_buffers);
 	UNIT_TEST(s, buffers_wait_for_input_and_are_filled_as_it_comes);
