@@ -166,7 +166,7 @@ bool child_has_ended(struct child *c)
 {
 	if (c->pid == 0)
 		return true;
-	if (waitpid(c->pid, NULL, WNOHANG) != c->pid)
+	if (waitpid(c->pid, &c->status, WNOHANG) != c->pid)
 		return false;
 	c->pid = 0;
 	while (take_words(c))

@@ -60,6 +60,12 @@ void emergency_undo_unlink(int id)
 		unlink(undo.paths[id].text);
 }
 
+void emergency_forget_unlink(int id)
+{
+	if (id >= 0)
+		atomic_store(&undo.paths[id].kept, false);
+}
+
 void emergency_undo(void)
 {
 	emergency_undo_terminal();

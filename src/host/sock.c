@@ -15,6 +15,7 @@
 #include <sys/stat.h>
 #include <sys/un.h>
 #include <unistd.h>
+#include <vmm/host/emergency.h>
 #include <vmm/host/sock.h>
 
 #define SOCK_FLAGS (SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK)
@@ -74,6 +75,19 @@ static bool is_socket(const char *path)
 	return lstat(path, &st) == 0 && S_ISSOCK(st.st_mode);
 }
 
+/* If it is still the one that we have made. */
+static void remove_file(struct sock_listener *l)
+{
+	struct stat st;
+
+	if (lstat(l->path, &st) < 0 || st.st_dev != l->dev || st.st_ino != l->ino)
+		emergency_forget_unlink(l->undo);
+	else if (l->undo >= 0)
+		emergency_undo_unlink(l->undo);
+	else
+		unlink(l->path);
+}
+
 static int listen_at(struct sock_listener *l, const struct sockaddr_un *a, struct err *e)
 {
 	struct stat st;
@@ -81,13 +95,14 @@ static int listen_at(struct sock_listener *l, const struct sockaddr_un *a, struc
 	l->fd = socket(AF_UNIX, SOCK_FLAGS, 0);
 	if (l->fd < 0 || bind(l->fd, (const struct sockaddr *)a, sizeof(*a)) < 0)
 		return err_errno(e, "%s", l->path);
+	l->undo = emergency_keep_unlink(l->path);
 	if (lstat(l->path, &st) == 0) {
 		l->dev = st.st_dev;
 		l->ino = st.st_ino;
 	}
 	if (chmod(l->path, 0600) < 0 || listen(l->fd, 1) < 0) {
 		err_errno(e, "%s", l->path);
-		unlink(l->path);
+		remove_file(l);
 		return e->code;
 	}
 	return 0;
@@ -131,12 +146,9 @@ int sock_accept(struct sock_listener *l)
 
 void sock_listener_close(struct sock_listener *l)
 {
-	struct stat st;
-
 	if (l->fd < 0)
 		return;
-	if (lstat(l->path, &st) == 0 && st.st_dev == l->dev && st.st_ino == l->ino)
-		unlink(l->path);
+	remove_file(l);
 	close(l->fd);
 	l->fd = -1;
 }

@@ -17,6 +17,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/wait.h>
 #include <unistd.h>
 #include <vmm/base/log.h>
 #include <vmm/base/util.h>
@@ -101,6 +102,9 @@ static void words_of(struct child *c, char *out, size_t size)
 	const char *hint = "";
 	size_t n = 0;
 
+	/* They go to the user's terminal. */
+	for (char *p = c->words; *p; p++)
+		*p = *p == '\n' || (*p >= ' ' && *p < 0x7f) ? *p : '?';
 	out[0] = '\0';
 	if (strstr(c->words, "External interface not usable"))
 		hint = " (it needs an interface with a default route: ip route)";
@@ -110,7 +114,10 @@ static void words_of(struct child *c, char *out, size_t size)
 		if (!is_noise(line) && n < size)
 			n += (size_t)snprintf(out + n, size - n, "%s%s", n ? "; " : "", line);
 	}
-	if (n == 0)
+	if (n == 0 && WIFSIGNALED(c->status))
+		snprintf(out, size, "it was ended by signal %d (%s)", WTERMSIG(c->status),
+			 strsignal(WTERMSIG(c->status)));
+	else if (n == 0)
 		snprintf(out, size, "it has ended without a word");
 	else if (n < size)
 		snprintf(out + n, size - n, "%s", hint);

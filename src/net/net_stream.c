@@ -33,6 +33,15 @@ static void forget_peer(struct net_stream *s)
 	s->in_at = s->in_end = s->out_at = s->out_end = 0;
 }
 
+bool net_stream_is_alive(struct net_stream *s)
+{
+	char byte;
+
+	if (s->fd >= 0 && recv(s->fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) == 0)
+		forget_peer(s);
+	return s->fd >= 0;
+}
+
 /* Told later, so that nobody is called back while he calls. */
 static void lose_peer(struct net_stream *s, const char *why, bool bad)
 {

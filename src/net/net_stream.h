@@ -45,6 +45,9 @@ void net_stream_fini(struct net_stream *s); /* closes; zeroed is fine */
 /* A peer has come: fd, a connected stream socket, is the stream's from now on. There was none. */
 void net_stream_attach(struct net_stream *s, int fd);
 
+/* Is there a peer? One that has gone without being noticed is forgotten. */
+bool net_stream_is_alive(struct net_stream *s);
+
 /* As the ops of netif.h. */
 enum netif_sent net_stream_send(struct net_stream *s, struct iovec *iov, int n_iov);
 size_t net_stream_receive(struct net_stream *s, const struct iovec *iov, int n_iov);

@@ -64,7 +64,8 @@ static void on_connection(void *arg, uint32_t events)
 		retry_later(u);
 		return;
 	}
-	if (u->stream.fd >= 0) {
+	/* While nothing is wanted of the peer, nobody hears that it has gone. */
+	if (net_stream_is_alive(&u->stream)) {
 		log_guest(&u->limit, "%s: unix=%s: a second peer was turned away", u->name,
 			  u->path);
 		close(fd);

@@ -141,6 +141,14 @@ START_TEST(its_early_end_is_told_in_its_own_words)
 }
 END_TEST
 
+START_TEST(an_end_by_a_signal_is_told)
+{
+	setup("kill -SEGV $$");
+	ck_fails(start("user"), -ECHILD, "by signal 11");
+	teardown();
+}
+END_TEST
+
 START_TEST(a_taken_port_is_told)
 {
 	setup("echo \"Failed to bind any port for '-t 127.0.0.1/80:80', exiting\" >&2; exit 1");
@@ -293,6 +301,7 @@ static Suite *suite(void)
 	UNIT_TEST(s, a_missing_passt_is_told_with_the_remedy);
 	UNIT_TEST(s, its_command_line_says_what_the_user_said);
 	UNIT_TEST(s, its_early_end_is_told_in_its_own_words);
+	UNIT_TEST(s, an_end_by_a_signal_is_told);
 	UNIT_TEST(s, a_taken_port_is_told);
 	UNIT_TEST(s, many_words_are_cut_to_the_last_ones);
 	UNIT_TEST(s, the_end_of_a_child_is_told_once_and_it_leaves_no_zombie);

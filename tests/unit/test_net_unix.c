@@ -290,6 +290,25 @@ START_TEST(a_second_peer_is_turned_away)
 }
 END_TEST
 
+/* Nobody watches the first one: there is no driver, or its ring is full. */
+START_TEST(a_peer_that_went_unnoticed_makes_room_for_the_next)
+{
+	int a, b;
+
+	setup();
+	ck_ok(open_end(&one));
+	a = raw_peer();
+	one.n->ops->watch(one.n, 0, 0);
+	close(a);
+	run_ms(5);
+	b = raw_peer();
+	ck_assert(!is_closed(b));
+	ck_assert(one.n->link_up);
+	close(b);
+	teardown();
+}
+END_TEST
+
 /* Peers that come and go ----------------------------------------------------------------------- */
 
 START_TEST(a_peer_that_goes_takes_the_link_down_and_the_next_brings_it_up)
@@ -553,6 +572,7 @@ static Suite *suite(void)
 	UNIT_TEST(s, somebody_elses_socket_is_not_removed_at_the_end);
 	UNIT_TEST(s, of_many_who_start_at_once_one_listens);
 	UNIT_TEST(s, a_second_peer_is_turned_away);
+	UNIT_TEST(s, a_peer_that_went_unnoticed_makes_room_for_the_next);
 	UNIT_TEST(s, a_peer_that_goes_takes_the_link_down_and_the_next_brings_it_up);
 	UNIT_TEST(s, the_one_that_connects_comes_back_when_the_other_does);
 	UNIT_TEST(s, frames_without_a_peer_are_dropped);

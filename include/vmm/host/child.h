@@ -21,6 +21,7 @@ struct child { /* embedded; zeroed means "none" */
 	int pid_fd, err_fd;
 	char words[CHILD_WORDS + 1]; /* what it has said last; NUL-terminated */
 	size_t n_words;
+	int status; /* once it has ended, as from wait(2) */
 	struct ev_fd ev_end, ev_err;
 	void (*ended)(void *arg); /* on the loop, once; by then it is reaped */
 	void *arg;

@@ -23,6 +23,9 @@ int emergency_keep_unlink(const char *path);
 void emergency_undo_terminal(void);
 void emergency_undo_unlink(int id);
 
+/* Forgets a file that is no longer ours to remove. -1 is fine. */
+void emergency_forget_unlink(int id);
+
 /* Undoes all. Async-signal-safe. */
 void emergency_undo(void);
 

@@ -15,6 +15,7 @@ struct sock_listener { /* embedded */
 	char *path;
 	dev_t dev; /* of the file at path, so that nobody else's is removed */
 	ino_t ino;
+	int undo; /* of emergency.h */
 };
 
 /*
