@@ -41,8 +41,7 @@
 #define IN_STEP 256u /* worth waking up for */
 #define ESCAPE 0x01 /* Ctrl-A */
 #define PATIENCE_NS (2 * NS_PER_S) /* with a reader that takes nothing */
-#define DRAIN_MOST_NS (30 * NS_PER_S) /* for the last words, with one that takes little by little  \
-				       */
+#define DRAIN_MOST_NS (30 * NS_PER_S) /* for the last words, with one that takes them slowly */
 #define DRAIN_STEP_MS 20
 #define CLIENT_POLL_NS (200 * NS_PER_MS)
 #define RETRY_NS (10 * NS_PER_MS) /* when the host is out of something */

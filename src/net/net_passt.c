@@ -103,8 +103,10 @@ static void words_of(struct child *c, char *out, size_t size)
 	size_t n = 0;
 
 	/* They go to the user's terminal. */
-	for (char *p = c->words; *p; p++)
-		*p = *p == '\n' || (*p >= ' ' && *p < 0x7f) ? *p : '?';
+	for (char *p = c->words; *p; p++) {
+		if (*p != '\n' && (*p < ' ' || *p >= 0x7f))
+			*p = '?';
+	}
 	out[0] = '\0';
 	if (strstr(c->words, "External interface not usable"))
 		hint = " (it needs an interface with a default route: ip route)";
