@@ -1,0 +1,39 @@
+#!/bin/bash
+# guest.sh: what tests/bench/devices runs in its guests: commands come by the serial console, results go there.
+#
+# One line on the console is one command. While it runs, nothing is said on the console, because every byte there costs
+# exits from the guest. Then: "@end STATUS", the host reads its counters and sends an empty line, the command's output
+# (and, if it failed, its errors), "@done". From the kernel's command line, by the environment: bench_host, bench_guest,
+# the addresses of the two ends.
+: "${bench_host:?}" "${bench_guest:?}"
+stty -echo
+cd /tmp || exit 1
+ip link set eth0 up
+ip addr add "$bench_guest/24" dev eth0
+
+# DEVICE RW DEPTH N: prints IOPS and N
+disk() {
+	fio --name=t --filename="$1" --rw="$2" --iodepth="$3" --number_ios="$4" --bs=4k --direct=1 --ioengine=libaio \
+		--thread --norandommap --clocksource=clock_gettime --output-format=terse --terse-version=3 >fio || return 1
+	awk -F';' -v n="$4" '{ print $8 + $49, n }' fio
+}
+
+# BYTES OPTION...: prints Mbit/s at the receiver, and BYTES
+net() {
+	iperf3 -c "$bench_host" -n "$1" -i 0 -f m -J "${@:2}" >iperf || { cat iperf; return 1; }
+	awk -v n="$1" '/"sum_received"/ { r = 1 } r && /"bits_per_second"/ { print $2 / 1e6, n; exit }' iperf
+}
+
+# N: prints round trips per second, and N
+rr() { ./pingpong 5202 "$bench_host" "$1"; }
+
+echo "@ready"
+while read -r line; do
+	eval "$line" >out 2>err </dev/null
+	status=$?
+	echo "@end $status"
+	read -r _
+	cat out
+	[ "$status" = 0 ] || cat err
+	echo "@done"
+done
