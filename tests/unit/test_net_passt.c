@@ -255,7 +255,7 @@ START_TEST(a_child_is_in_a_session_of_its_own_with_signals_as_usual)
 	sigset_t all;
 
 	setup("cut -d ' ' -f 6 /proc/$$/stat >$N; echo $$ >>$N; "
-	      "grep -E 'Sig(Blk|Ign)' /proc/$$/status >>$N");
+	      "grep -E 'Sig(Blk|Ign)' /proc/self/status >>$N");
 	sigfillset(&all);
 	sigprocmask(SIG_BLOCK, &all, NULL);
 	signal(SIGPIPE, SIG_IGN);

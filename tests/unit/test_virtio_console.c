@@ -35,7 +35,7 @@ START_TEST(output_may_be_in_many_pieces_and_indirect)
 
 	start(0, 1);
 	for (unsigned int i = 0; i < 4; i++)
-		segs[i] = (struct fake_seg){ fake_driver_put(&f, "abcdefgh" + 2 * i, 2), 2, false };
+		segs[i] = (struct fake_seg){ fake_driver_put(&f, &"abcdefgh"[2 * i], 2), 2, false };
 	fake_driver_publish(&f, 1, fake_driver_indirect(&f, 1, segs, 4));
 	fake_driver_kick(&f, 1);
 	ck_assert(fake_driver_take_used(&f, 1, &id, &len));
