@@ -78,10 +78,12 @@ static int refuse(pid_t pid, bool exclusive, struct err *e)
 	}
 	if (exclusive)
 		return err_set(e, -EBUSY,
-			       "in use by %s; give it ,ro or ,snapshot, here and there: only then "
-			       "can it be shared",
+			       "in use by %s; to share it, give it ,ro or ,snapshot in both places",
 			       who);
-	return err_set(e, -EBUSY, "in use by %s, which may write to it; end that one first", who);
+	return err_set(e, -EBUSY,
+		       "in use by %s, which may write to it; to share it, give it ,ro or ,snapshot "
+		       "in both places",
+		       who);
 }
 
 /*
@@ -120,6 +122,8 @@ static int open_error(const struct disk_spec *spec, bool writes, struct err *e)
 		return err_set(e, -code, "its file system knows no direct I/O: leave ,direct out");
 	if (code == EBUSY)
 		return err_set(e, -code, "the host uses this device; is it mounted?");
+	if (code == EISDIR)
+		return err_set(e, -code, "neither a file nor a block device");
 	if (writes && access(spec->path, R_OK) == 0)
 		return err_set(e, -code, "%s; with ,ro or ,snapshot it need not be writable",
 			       strerror(code));

@@ -157,9 +157,17 @@ static int unknown(const char *name, struct err *e)
 	for (unsigned int i = 0; i < ARRAY_SIZE(keys); i++)
 		names[i] = keys[i].name;
 	nearest = opts_nearest(name, names);
-	return err_set(e, -EINVAL, "'%s': unknown%s%s%s; a comma in a file's name is written twice",
-		       name, nearest ? ", did you mean '" : "", nearest ? nearest : "",
-		       nearest ? "'?" : "");
+	if (nearest)
+		return err_set(e, -EINVAL,
+			       "'%s': unknown, did you mean '%s'? A comma in a file's "
+			       "name is written twice",
+			       name, nearest);
+	return err_set(
+		e, -EINVAL,
+		"'%s': unknown; there are ro, snapshot, direct, format=raw, id=, "
+		"queues=, engine=, bps=, burst=, iops=, iops-burst=; a comma in a file's name "
+		"is written twice",
+		name);
 }
 
 static int parse_key(struct disk_spec *s, char *part, unsigned int *seen, struct err *e)

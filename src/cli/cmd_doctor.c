@@ -21,6 +21,7 @@
 /* Below this a kernel's start takes minutes: hardware does a thousand times more, interpreters
  * less. */
 #define USEFUL_INSTRUCTIONS_PER_S 5000000ull
+#define TRIES 5
 #define SLOW_CREATE_VM_NS (5 * NS_PER_MS)
 
 struct request {
@@ -140,15 +141,32 @@ static void say_settings(const struct probe *p)
 	}
 }
 
+/* A host that is busy, or has just started, seems slow: the best of a few tries counts. */
+static int probe_best(struct probe *best, const struct kvm_sys *sys, struct err *e)
+{
+	*best = (struct probe){ 0 };
+	for (unsigned int i = 0; i < TRIES; i++) {
+		struct probe p = { 0 };
+
+		if (probe_run(&p, sys, e) < 0)
+			return e->code;
+		if (p.instructions_per_s > best->instructions_per_s)
+			*best = p;
+		if (best->instructions_per_s >= USEFUL_INSTRUCTIONS_PER_S)
+			break;
+	}
+	return 0;
+}
+
 /* Returns whether stock kernels boot here in useful time. */
 static bool say_kvm(const struct kvm_sys *sys)
 {
 	const char *flag = cpu_has("svm") ? "svm" : cpu_has("vmx") ? "vmx" : "no vmx or svm";
-	struct probe p = { 0 };
+	struct probe p;
 	struct err e;
 	bool fast;
 
-	if (probe_run(&p, sys, &e) < 0) {
+	if (probe_best(&p, sys, &e) < 0) {
 		printf("KVM:      " KVM_DEVICE " opens, but %s\n", e.text);
 		return false;
 	}

@@ -15,7 +15,7 @@ static const char exit_status[] =
 	"  123      the guest ended, and the text of --expect had not come\n"
 	"  124      --timeout passed\n"
 	"  125      vmm could not: bad option, no KVM, no memory\n"
-	"  126      an image cannot be used\n"
+	"  126      the kernel or the initrd cannot be used\n"
 	"  128+N    ended by signal N\n";
 
 static int help_all(void)

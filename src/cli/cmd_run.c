@@ -160,9 +160,9 @@ const struct opt run_options[] = {
 	  "ro: read-only. snapshot: what is written vanishes at the end. More in the man page.",
 	  add_disk },
 	{ "net", "none|user|tap[=NAME]|unix=PATH[,...]",
-	  "A network interface. user: by passt, without root; publish=HOST:GUEST makes a port of "
-	  "the\n"
-	  "guest reachable. tap: an interface of this host. unix: another VM. Default none.",
+	  "A network interface. user: by passt, without root; publish=HOST:GUEST makes a port of\n"
+	  "the guest reachable, host the host's own services. tap: an interface of this host.\n"
+	  "unix: another VM. Default none.",
 	  add_net },
 	{ "append", "WORDS", "Adds to the kernel's command line. May be given more than once.",
 	  set_append },
@@ -177,7 +177,7 @@ const struct opt run_options[] = {
 	  "The other end of hvc0, a virtio console: fast, but the kernel needs the driver.\n"
 	  "With stdio, ttyS0 goes nowhere unless --serial says otherwise.",
 	  set_console },
-	{ "port", "NAME=pty|file=F|unix=F|null",
+	{ "port", "NAME=stdio|pty|file=F|unix=F|null",
 	  "One more virtio port: /dev/virtio-ports/NAME or /dev/vportNpM in the guest.", set_port },
 	{ "rng", "rate=SIZE|none", "The entropy device: bytes a second. Default rate=1M.",
 	  set_rng },

@@ -109,7 +109,12 @@ static int open_queues(struct tap *t, const char *name, unsigned int n, struct e
 			multi = true;
 			rc = open_queue(t, name, multi, &t->fds[i]);
 		}
-		if (rc == -ENOENT || rc == -ENODEV || rc == -EACCES)
+		if (rc == -EACCES)
+			return err_set(e, rc,
+				       "/dev/net/tun: %s: a tap needs root; --net user needs "
+				       "nothing",
+				       strerror(-rc));
+		if (rc == -ENOENT || rc == -ENODEV)
 			return err_set(e, rc, "/dev/net/tun: %s; as root: modprobe tun",
 				       strerror(-rc));
 		if (rc < 0)

@@ -162,6 +162,8 @@ static int build(struct machine *m, struct err *e)
 		return e->code;
 	if (create_console(m, e) < 0 || create_devices(m, e) < 0)
 		return e->code;
+	if (cfg->stats_path && stats_check(cfg->stats_path, e) < 0)
+		return err_wrap(e, "--stats");
 	return machine_power_on(m, e);
 }
 

@@ -119,6 +119,9 @@ void watch_stop(struct machine *m); /* no verdict any more */
  * log line. Loop thread, vCPUs may run.
  */
 int stats_write(const struct machine *m, const char *path, struct err *e);
+/* Can such a file be written? So that it is found out before the guest runs. Nothing is made yet.
+ */
+int stats_check(const char *path, struct err *e);
 
 /* trace.c */
 int trace_open(struct trace **out, const char *path, uint64_t start_ns, struct err *e);

@@ -10,6 +10,8 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <jansson.h>
+#include <libgen.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -136,6 +138,25 @@ static int to_file(const char *path, const char *text, struct err *e)
 	rc = to_new_file(real ? real : path, text, e);
 	free(real);
 	return rc;
+}
+
+int stats_check(const char *path, struct err *e)
+{
+	char folder[PATH_MAX];
+	struct stat st;
+
+	if (strcmp(path, "-") == 0)
+		return 0;
+	if (!*path)
+		return err_set(e, -EINVAL, "the path is empty");
+	if (stat(path, &st) == 0 && S_ISDIR(st.st_mode))
+		return err_set(e, -EISDIR, "%s: is a directory", path);
+	if (stat(path, &st) == 0 && !S_ISREG(st.st_mode))
+		return 0; /* a pipe may get its reader later */
+	snprintf(folder, sizeof(folder), "%s", path);
+	if (access(dirname(folder), W_OK) < 0)
+		return err_errno(e, "%s", path);
+	return 0;
 }
 
 int stats_write(const struct machine *m, const char *path, struct err *e)

@@ -80,6 +80,8 @@ static void make_args(struct args *a, const struct net_spec *spec, unsigned int 
 	add(a, "%d", CHILD_FD);
 	add(a, "--mtu");
 	add(a, "%u", mtu);
+	if (!spec->host) /* passt's own default is to let the guest in to the host's loopback */
+		add(a, "--no-map-gw");
 	for (const struct net_publish *p = spec->publish; p; p = p->next) {
 		add(a, p->udp ? "-u" : "-t");
 		add(a, "%s/%u:%u", p->addr, p->host_port, p->guest_port);

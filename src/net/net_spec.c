@@ -95,6 +95,15 @@ static int set_publish(struct net_spec *s, char *value, struct err *e)
 	return 0;
 }
 
+static int set_host(struct net_spec *s, char *value, struct err *e)
+{
+	(void)value;
+	if (s->kind != NET_USER)
+		return err_set(e, -EINVAL, "only with user");
+	s->host = true;
+	return 0;
+}
+
 static int hex_digit(char c)
 {
 	static const char digits[] = "0123456789abcdef";
@@ -180,10 +189,9 @@ static const struct key {
 	const char *name;
 	int (*set)(struct net_spec *s, char *value, struct err *e);
 } keys[] = {
-	{ "publish", set_publish }, { "mac", set_mac },
-	{ "mtu", set_mtu },         { "queues", set_queues },
-	{ "bps", set_bps },         { "burst", set_burst },
-	{ "pps", set_pps },         { "pps-burst", set_pps_burst },
+	{ "publish", set_publish }, { "host", set_host },     { "mac", set_mac },
+	{ "mtu", set_mtu },         { "queues", set_queues }, { "bps", set_bps },
+	{ "burst", set_burst },     { "pps", set_pps },       { "pps-burst", set_pps_burst },
 };
 
 static int unknown_key(const char *name, struct err *e)
@@ -195,10 +203,11 @@ static int unknown_key(const char *name, struct err *e)
 	near = opts_nearest(name, names);
 	if (near)
 		return err_set(e, -EINVAL, "unknown word '%s'; did you mean %s=?", name, near);
-	return err_set(e, -EINVAL,
-		       "unknown word '%s'; there are publish=, mac=, mtu=, queues=, bps=, burst=, "
-		       "pps= and pps-burst=",
-		       name);
+	return err_set(
+		e, -EINVAL,
+		"unknown word '%s'; there are publish=, host, mac=, mtu=, queues=, bps=, burst=, "
+		"pps= and pps-burst=",
+		name);
 }
 
 /* seen: one bit for each key; only publish= may come more than once. */
@@ -211,7 +220,9 @@ static int parse_item(struct net_spec *s, char *item, unsigned int *seen, struct
 	for (unsigned int i = 0; i < ARRAY_SIZE(keys); i++) {
 		if (strcmp(item, keys[i].name) != 0)
 			continue;
-		if (!value || !*value)
+		if (keys[i].set == set_host && value)
+			return err_set(e, -EINVAL, "%s takes no value", item);
+		if (keys[i].set != set_host && (!value || !*value))
 			return err_set(e, -EINVAL, "%s= needs a value", item);
 		if (*seen >> i & 1 && keys[i].set != set_publish)
 			return err_set(e, -EINVAL, "%s= twice", item);

@@ -233,8 +233,8 @@ int net_tap_open(struct netif **out, const struct net_spec *spec, const char *na
 		return e->code;
 	}
 	t->n.link_up = tap_is_up(&t->tap);
-	if (!spec->target)
-		log_say("%s on %s", name, t->tap.name);
+	if (t->tap.created)
+		log_say("%s on %s, which was made for it and goes with it", name, t->tap.name);
 	if (!t->n.link_up)
 		log_warn("%s: %s is down, and so is the guest's link; ip link set %s up", name,
 			 t->tap.name, t->tap.name);

@@ -5,6 +5,7 @@
 #include <check.h>
 #include <linux/virtio_config.h>
 #include <linux/virtio_ring.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 #include <vmm/base/bug.h>
@@ -225,12 +226,24 @@ struct wait {
 	struct ev_timer timer;
 };
 
+/* A queue that has used up its turn has notified itself. */
+static bool is_kicked(const struct fake_driver *f)
+{
+	for (unsigned int qi = 0; f->v && qi < f->v->n_queues; qi++) {
+		struct pollfd p = { .fd = virtio_dev_kick_fd(f->v, qi), .events = POLLIN };
+
+		if (poll(&p, 1, 0) > 0)
+			return true;
+	}
+	return false;
+}
+
 /* A timer runs behind all fds that are ready: what came up to here has been served. */
 static void on_timer(void *arg)
 {
 	struct wait *w = arg;
 
-	if (!w->done || w->done(w->arg)) {
+	if (w->done ? w->done(w->arg) : !is_kicked(w->f) || evloop_now_ns() >= w->deadline_ns) {
 		evloop_stop(w->f->loop);
 		return;
 	}

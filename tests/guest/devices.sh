@@ -63,29 +63,36 @@ what_is_not_there_is_not_on_the_bus() {
 	[ "$(cat out)" = "no more devices" ] || fail "$(cat out)"
 }
 
-# What a VM with one of each device could leave behind: files, sockets, processes, interfaces.
+# What a VM with one of each device could leave behind: files, sockets, interfaces, a lock.
 inventory() {
-	ls -A "$T/tmp" "$T/run"
+	ls -A tmp run
 	ip -o link 2>/dev/null | wc -l
-	pgrep -c passt || :
 	flock -n disk true || echo locked
 }
 
-# The release's program: a thousand starts of a slower one would show nothing more.
-a_thousand_starts_leave_nothing_behind() {
-	local i n=${STARTS:-1000} net=() before
-	mkdir tmp run
-	export TMPDIR=$T/tmp
-	numbered_image disk
-	if [ -w /dev/net/tun ] && ip tuntap add dev vmmprobe mode tap 2>/dev/null; then
-		ip link del vmmprobe
-		net=(--net tap)
-	fi
+# start_many N OPTION...
+start_many() {
+	local i n=$1 before
+	shift
 	before=$(inventory)
 	for ((i = 0; i < n; i++)); do
-		"$BUILD/vmm" run --kernel "$GUESTS/poweroff.elf" --mem 64M --timeout 60s --disk disk,snapshot \
-			--console "file=$T/hvc0" --port "agent=unix=$T/run/agent" "${net[@]}" \
-			>out 2>err </dev/null || fail "start $i: status $?: $(tail -n 1 err)"
+		TMPDIR=$PWD/tmp "$BUILD/vmm" run --kernel "$GUESTS/poweroff.elf" --mem 64M --timeout 60s \
+			--disk disk,snapshot --console file=hvc0 --port agent=unix=run/agent "$@" >out 2>err </dev/null ||
+			{ echo "start $i: status $?: $(tail -n 1 err)"; return 1; }
 	done
-	[ "$(inventory)" = "$before" ] || fail "left over: $(inventory | tr '\n' ' ')"
+	[ "$(inventory)" = "$before" ] || { echo "left over: $(inventory | tr '\n' ' ')"; return 1; }
+}
+
+# The release's program: a thousand starts of a slower one would show nothing more. Where that is allowed, with taps, and
+# in a network namespace of their own, so that nobody else's are counted.
+a_thousand_starts_leave_nothing_behind() {
+	mkdir tmp run
+	numbered_image disk
+	export BUILD GUESTS
+	export -f inventory start_many
+	if [ -w /dev/net/tun ] && unshare -n ip tuntap add dev probe mode tap 2>/dev/null; then
+		unshare -n bash -c "start_many ${STARTS:-1000} --net tap" >why.txt || fail "$(cat why.txt)"
+	else
+		start_many "${STARTS:-1000}" >why.txt || fail "$(cat why.txt)"
+	fi
 }

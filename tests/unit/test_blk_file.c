@@ -274,7 +274,7 @@ START_TEST(what_is_no_file_is_refused_without_waiting)
 	ck_assert_int_eq(mkdir(path, 0700), 0);
 	refused(-EINVAL, "neither a file nor a block device");
 	set_use(WRITES);
-	refused(-EISDIR, "Is a directory");
+	refused(-EISDIR, "neither a file");
 	rmdir(path);
 	replace_path("/dev/null");
 	refused(-EINVAL, "neither a file nor a block device");

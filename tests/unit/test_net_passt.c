@@ -122,8 +122,9 @@ START_TEST(its_command_line_says_what_the_user_said)
 	ck_fails(start("user,mtu=9000,publish=8080:80,publish=udp:192.0.2.1:53:5353,"
 		       "publish=[2001:db8::1]:22:22"),
 		 -ECHILD, "without a word");
-	ck_assert_str_eq(notes(), "--foreground --quiet --fd 3 --mtu 9000 -t 127.0.0.1/8080:80 "
-				  "-u 192.0.2.1/53:5353 -t 2001:db8::1/22:22\n");
+	ck_assert_str_eq(notes(),
+			 "--foreground --quiet --fd 3 --mtu 9000 --no-map-gw "
+			 "-t 127.0.0.1/8080:80 -u 192.0.2.1/53:5353 -t 2001:db8::1/22:22\n");
 	teardown();
 }
 END_TEST
@@ -269,7 +270,8 @@ START_TEST(a_child_is_in_a_session_of_its_own_with_signals_as_usual)
 				 4);
 		ck_assert_str_eq(sid, pid);
 		ck_assert_str_eq(block, "0000000000000000");
-		ck_assert_str_eq(ignore, "0000000000000000");
+		/* 32 and 33 are libc's own: it lets nobody change them. */
+		ck_assert_uint_eq(strtoull(ignore, NULL, 16) & ~UINT64_C(0x180000000), 0);
 	}
 	child_stop(&child);
 	teardown();

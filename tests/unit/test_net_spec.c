@@ -37,6 +37,17 @@ START_TEST(every_kind_of_interface_is_understood)
 }
 END_TEST
 
+START_TEST(the_hosts_loopback_is_out_of_reach_unless_asked_for)
+{
+	ck_ok(net_spec_parse(&s, "user", &e));
+	ck_assert(!s.host);
+	ck_ok(net_spec_parse(&s, "user,host,mtu=1280", &e));
+	ck_assert(s.host);
+	ck_fails(net_spec_parse(&s, "user,host=yes", &e), -EINVAL, "host takes no value");
+	ck_fails(net_spec_parse(&s, "tap,host", &e), -EINVAL, "only with user");
+}
+END_TEST
+
 START_TEST(common_words_are_understood)
 {
 	static const uint8_t mac[6] = { 0x52, 0x54, 0, 0xab, 0xCD, 0xef };
@@ -187,6 +198,7 @@ static Suite *suite(void)
 	Suite *t = suite_create("net_spec");
 
 	UNIT_TEST(t, every_kind_of_interface_is_understood);
+	UNIT_TEST(t, the_hosts_loopback_is_out_of_reach_unless_asked_for);
 	UNIT_TEST(t, common_words_are_understood);
 	UNIT_TEST(t, published_ports_are_understood);
 	UNIT_LOOP(t, what_makes_no_sense_is_refused_in_the_users_words, ARRAY_SIZE(refused));

@@ -174,10 +174,22 @@ START_TEST(a_place_that_does_not_exist_is_an_error_that_names_it)
 }
 END_TEST
 
+START_TEST(a_file_that_cannot_be_written_is_found_out_before)
+{
+	ck_ok(stats_check("-", &e));
+	ck_ok(stats_check("/dev/null", &e));
+	ck_ok(stats_check("/tmp/vmm-stats-that-is-not-there", &e));
+	ck_fails(stats_check("", &e), -EINVAL, "empty");
+	ck_fails(stats_check("/tmp", &e), -EISDIR, "/tmp: is a directory");
+	ck_fails(stats_check("/nonexistent/x", &e), -ENOENT, "/nonexistent/x");
+}
+END_TEST
+
 static Suite *suite(void)
 {
 	Suite *s = suite_create("stats");
 
+	UNIT_TEST(s, a_file_that_cannot_be_written_is_found_out_before);
 	UNIT_TEST(s, a_file_has_every_device_with_its_counters);
 	UNIT_TEST(s, a_file_is_replaced_as_a_whole);
 	UNIT_TEST(s, a_link_stays_a_link);

@@ -2,7 +2,7 @@
  * net_spec.h - what a user says about one network interface: the value of --net.
  *
  *	none
- *	user[,publish=[udp:][ADDR:]HOSTPORT:GUESTPORT...]	a private network, by passt
+ *	user[,host][,publish=[udp:][ADDR:]HOSTPORT:GUESTPORT...]	the host's network, by passt
  *	tap[=NAME][,queues=N]					an interface of the host
  *	unix=PATH						another VM, or a switch
  *
@@ -33,6 +33,7 @@ struct net_spec {
 	enum net_kind kind;
 	char *target; /* TAP: the interface's name, NULL: a free one; UNIX: the path */
 	struct net_publish *publish; /* USER: in the order given */
+	bool host; /* USER: the gateway's address leads to what listens on the host's loopback */
 	bool has_mac;
 	uint8_t mac[6];
 	uint16_t mtu; /* 0: what the backend has */
