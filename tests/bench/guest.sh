@@ -2,8 +2,8 @@
 # guest.sh: what tests/bench/devices runs in its guests: commands come by the serial console, results go there.
 #
 # One line on the console is one command. While it runs, nothing is said on the console, because every byte there costs
-# exits from the guest. Then: "@end STATUS", the host reads its counters and sends an empty line, the command's output
-# (and, if it failed, its errors), "@done". From the kernel's command line, by the environment: bench_host, bench_guest,
+# exits from the guest. Then: "@end STATUS", the host reads its counters and sends an empty line, the command's output,
+# how many interrupts of which kind came meanwhile, (if it failed, its errors,) "@done". From the kernel's command line, by the environment: bench_host, bench_guest,
 # the addresses of the two ends.
 : "${bench_host:?}" "${bench_guest:?}"
 stty -echo
@@ -27,13 +27,21 @@ net() {
 # N: prints round trips per second, and N
 rr() { ./pingpong 5202 "$bench_host" "$1"; }
 
+# Prints "NAME COUNT" of the guest's own interrupts: the timer's, and those of virtio devices.
+interrupts() {
+	awk '$1 == "LOC:" { t += $2 } /virtio[0-9]+-/ { v += $2 } END { print "timer", t; print "virtio", v }' /proc/interrupts
+}
+
 echo "@ready"
 while read -r line; do
+	interrupts >before
 	eval "$line" >out 2>err </dev/null
 	status=$?
+	interrupts >after
 	echo "@end $status"
 	read -r _
 	cat out
+	awk 'NR == FNR { was[$1] = $2; next } { print $1, $2 - was[$1] }' before after
 	[ "$status" = 0 ] || cat err
 	echo "@done"
 done
