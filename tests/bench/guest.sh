@@ -3,8 +3,8 @@
 #
 # One line on the console is one command. While it runs, nothing is said on the console, because every byte there costs
 # exits from the guest. Then: "@end STATUS", the host reads its counters and sends an empty line, the command's output,
-# how many interrupts of which kind came meanwhile, (if it failed, its errors,) "@done". From the kernel's command line, by the environment: bench_host, bench_guest,
-# the addresses of the two ends.
+# how many interrupts of which kind came meanwhile, (if it failed, its errors,) "@done".
+# From the kernel's command line, by the environment: bench_host, bench_guest, the addresses of the two ends.
 : "${bench_host:?}" "${bench_guest:?}"
 stty -echo
 cd /tmp || exit 1
