@@ -71,6 +71,19 @@ static void args_fini(struct args *a)
 	free(a->v);
 }
 
+/*
+ * passt's own default is to let the guest in to the host's loopback, at the gateway's address. It
+ * also answers UDP from there by that address, and without it not at all.
+ */
+static bool reaches_loopback(const struct net_spec *spec)
+{
+	for (const struct net_publish *p = spec->publish; p; p = p->next) {
+		if (p->udp && (strncmp(p->addr, "127.", 4) == 0 || strcmp(p->addr, "::1") == 0))
+			return true;
+	}
+	return spec->host;
+}
+
 static void make_args(struct args *a, const struct net_spec *spec, unsigned int mtu)
 {
 	add(a, "passt");
@@ -80,7 +93,7 @@ static void make_args(struct args *a, const struct net_spec *spec, unsigned int 
 	add(a, "%d", CHILD_FD);
 	add(a, "--mtu");
 	add(a, "%u", mtu);
-	if (!spec->host) /* passt's own default is to let the guest in to the host's loopback */
+	if (!reaches_loopback(spec))
 		add(a, "--no-map-gw");
 	for (const struct net_publish *p = spec->publish; p; p = p->next) {
 		add(a, p->udp ? "-u" : "-t");
