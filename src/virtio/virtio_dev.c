@@ -104,7 +104,8 @@ void virtio_dev_config_changed(struct virtio_dev *v)
 	config_interrupt(v);
 }
 
-void virtio_dev_broken(struct virtio_dev *v, const char *why)
+/* The driver broke the rules: DEVICE_NEEDS_RESET (2.1.1), one line in the log. */
+static void broken(struct virtio_dev *v, const char *why)
 {
 	if (v->status & VIRTIO_CONFIG_S_NEEDS_RESET)
 		return;
@@ -131,7 +132,7 @@ bool virtio_dev_pop(struct virtio_dev *v, unsigned int qi, struct vchain *c)
 	if (v->turn == (int)qi && v->budget == 0)
 		v->budget = 1; /* it was not the budget that ended the turn */
 	if (q->broken)
-		virtio_dev_broken(v, q->broken);
+		broken(v, q->broken);
 	return false;
 }
 
@@ -170,7 +171,7 @@ static void start(struct virtio_dev *v)
 		struct virtq *q = &v->queues[i].vq;
 
 		if (q->enabled && !virtq_start(q, v->mem, v->features))
-			virtio_dev_broken(v, q->broken);
+			broken(v, q->broken);
 	}
 	if (v->ops->activate)
 		v->ops->activate(v);

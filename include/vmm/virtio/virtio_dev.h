@@ -150,8 +150,6 @@ void virtio_dev_flush(struct virtio_dev *v, unsigned int qi);
 void virtio_dev_kick(struct virtio_dev *v, unsigned int qi);
 /* The type has changed v->config: the driver is told. */
 void virtio_dev_config_changed(struct virtio_dev *v);
-/* The driver broke the rules: DEVICE_NEEDS_RESET (2.1.1), one line in the log. */
-void virtio_dev_broken(struct virtio_dev *v, const char *why);
 
 /* For transports; each takes the lock. Whatever the guest asks, none fails. ------------------- */
 
