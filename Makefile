@@ -149,7 +149,9 @@ $(O)/unit/%: $(O)/tests/unit/%.o $(O)/tests/unit/unit.o \
 
 .PRECIOUS: $(O)/tests/%.o
 
--include tests/tests.mk
+include tests/tests.mk
+-include firmware/selftest/selftest.mk firmware/lessons/lessons.mk
+-include tests/hostile/hostile.mk tests/fuzz/fuzz.mk tests/fault/fault.mk
 
 # What people type --------------------------------------------------------------------------------
 

@@ -12,11 +12,11 @@ GUEST_MORE_virtio_cmdline := virtio.c
 GUEST_MORE_virtio_pci := virtio.c
 GUEST_START_entry_64 := start64.S
 
-GUEST_NAMES := $(filter-out acpi lib virtio,$(basename $(notdir $(wildcard tests/guest/*.c))))
-GUEST_HEADERS := $(wildcard tests/guest/*.h) tests/guest/guest.ld tests/tests.mk
+GUEST_NAMES := $(filter-out virtio,$(basename $(notdir $(wildcard tests/guest/*.c))))
+GUEST_HEADERS := $(wildcard tests/guest/*.h firmware/runtime/*.h) firmware/runtime/guest.ld tests/tests.mk
 GUEST_CFLAGS := -std=gnu11 -O2 -g -ffreestanding -fno-pic -fno-stack-protector -fcf-protection=none \
 	-fno-asynchronous-unwind-tables -mno-red-zone -mgeneral-regs-only -mcmodel=small \
-	--param=min-pagesize=0 $(WARN)
+	--param=min-pagesize=0 -Ifirmware/runtime $(WARN)
 
 .PHONY: guests
 guests: $(GUEST_NAMES:%=$(GUEST_DIR)/%.elf) $(GUEST_DIR)/on-terminal $(GUEST_DIR)/unix-cat $(GUEST_DIR)/big.gz
@@ -29,14 +29,25 @@ $(GUEST_DIR)/%.c.o: tests/guest/%.c $(GUEST_HEADERS)
 $(GUEST_DIR)/%.S.o: tests/guest/%.S $(GUEST_HEADERS)
 	@mkdir -p $(@D)
 	$(call say,AS,$@)
-	$(Q)$(GUEST_CC) -g -c -o $@ $<
+	$(Q)$(GUEST_CC) -Ifirmware/runtime -g -c -o $@ $<
+
+# What they share with the guests that ship: firmware/runtime.
+$(GUEST_DIR)/%.c.o: firmware/runtime/%.c $(GUEST_HEADERS)
+	@mkdir -p $(@D)
+	$(call say,CC,$@)
+	$(Q)$(GUEST_CC) $(GUEST_CFLAGS) -c -o $@ $<
+
+$(GUEST_DIR)/%.S.o: firmware/runtime/%.S $(GUEST_HEADERS)
+	@mkdir -p $(@D)
+	$(call say,AS,$@)
+	$(Q)$(GUEST_CC) -Ifirmware/runtime -g -c -o $@ $<
 
 .SECONDEXPANSION:
 $(GUEST_DIR)/%.elf: $$(addprefix $(GUEST_DIR)/,$$(addsuffix .o,$$(or $$(GUEST_START_$$*),start.S) \
-		$$*.c tables.S lib.c $$(GUEST_MORE_$$*))) tests/guest/guest.ld
+		$$*.c tables.S lib.c $$(GUEST_MORE_$$*))) firmware/runtime/guest.ld
 	$(call say,LD,$@)
 	$(Q)ld -static -nostdlib --no-warn-rwx-segments -z noexecstack -z max-page-size=4096 \
-		-e $(if $(GUEST_START_$*),entry64,entry32) -T tests/guest/guest.ld -o $@ $(filter %.o,$^)
+		-e $(if $(GUEST_START_$*),entry64,entry32) -T firmware/runtime/guest.ld -o $@ $(filter %.o,$^)
 
 # What plays the user on the host's side; each file says how.
 $(GUEST_DIR)/%: tests/guest/host/%.c
@@ -49,4 +60,4 @@ $(GUEST_DIR)/big.gz: $(GUEST_DIR)/hello.elf
 	$(call say,GZIP,$@)
 	$(Q)head -c 768M /dev/zero | cat $< - | head -c 768M | gzip -1 >$@
 
-.SECONDARY: $(foreach f,$(wildcard tests/guest/*.[cS]),$(GUEST_DIR)/$(notdir $(f)).o)
+.SECONDARY: $(foreach f,$(wildcard tests/guest/*.[cS] firmware/runtime/*.[cS]),$(GUEST_DIR)/$(notdir $(f)).o)

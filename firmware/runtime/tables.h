@@ -1,8 +1,8 @@
 /*
  * tables.h - numbers that start.S, start64.S and tables.S share.
  */
-#ifndef VMM_TESTS_TABLES_H
-#define VMM_TESTS_TABLES_H
+#ifndef VMM_FIRMWARE_TABLES_H
+#define VMM_FIRMWARE_TABLES_H
 
 #define KERNEL_CS 0x10
 #define KERNEL_DS 0x18

@@ -1,5 +1,6 @@
 /*
- * guest.h - what start.S, start64.S and lib.c offer to the tiny guests of this folder.
+ * guest.h - what start.S, start64.S and lib.c offer to small guests: those of
+ * tests/ and those that ship inside the program.
  *
  * A guest is one file that shows one property. It defines guest_main(), which runs in long mode, at
  * ring 0, with interrupts off, the first 4 GiB mapped one to one. Where KVM is software, ring 0 is
@@ -7,8 +8,8 @@
  * computes calls ring3(). One that mostly leaves for the VMM does not: exits from ring 0 are twice
  * as fast there. An exception ends the VM with status EXIT_EXCEPTION.
  */
-#ifndef VMM_TESTS_GUEST_H
-#define VMM_TESTS_GUEST_H
+#ifndef VMM_FIRMWARE_GUEST_H
+#define VMM_FIRMWARE_GUEST_H
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>

@@ -4,8 +4,8 @@
  *
  * Source: ACPI 6.4, 5.2.5 RSDP, 5.2.8 XSDT, 5.2.9 FADT, 5.2.12 MADT.
  */
-#ifndef VMM_TESTS_ACPI_H
-#define VMM_TESTS_ACPI_H
+#ifndef VMM_FIRMWARE_ACPI_H
+#define VMM_FIRMWARE_ACPI_H
 #include "guest.h"
 
 /* FACP, APIC ... ; a table that is not there ends the guest. */
