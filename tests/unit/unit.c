@@ -2,6 +2,7 @@
  * unit.c - runs one Check suite and reports each test by name, for people and for tests/run.
  */
 #include "unit.h"
+#include <signal.h>
 #include <stdio.h>
 
 /* Sanitizers and slow machines take longer than Check's own limit of 4 s allows for. */
@@ -43,6 +44,10 @@ int unit_run(Suite *s, const char *name)
 	TestResult **results;
 	int n, failed;
 
+	/* A shell starts what runs in the background with these ignored. */
+	signal(SIGINT, SIG_DFL);
+	signal(SIGQUIT, SIG_DFL);
+	signal(SIGHUP, SIG_DFL);
 	srunner_run_all(sr, CK_SILENT);
 	n = srunner_ntests_run(sr);
 	failed = srunner_ntests_failed(sr);
