@@ -261,6 +261,7 @@ int machine_run(struct machine *m, struct vm_result *result, struct err *e)
 	if (cfg->stats_path)
 		write_stats(m);
 	m->result.expected = watch_has_expected(m);
+	peripherals_tell_unused(m);
 	*result = m->result;
 	return rc;
 }

@@ -51,6 +51,7 @@ struct machine {
 	struct chardev *chardevs[1 + CONSOLE_MAX_PORTS];
 	unsigned int n_chardevs;
 	struct virtio_dev *virtio_console; /* NULL: none; one of devices owns it */
+	struct virtio_dev *virtio[MACHINE_MAX_DEVICES]; /* each owned by one of devices */
 	unsigned int n_virtio;
 	char device_names[MACHINE_MAX_DEVICES][MACHINE_DEVICE_NAME];
 	struct device *devices[MACHINE_MAX_DEVICES];
@@ -87,6 +88,9 @@ int peripherals_create(struct machine *m, struct device_env *env, struct err *e)
 /* The words by which a kernel without ACPI finds them, each with a space in front; or "". */
 void peripherals_cmdline(const struct vm_config *cfg, const struct board *b, char *buf,
 			 size_t size);
+
+/* At the end: says which devices no driver has used, where that may be why it ended so. */
+void peripherals_tell_unused(const struct machine *m);
 
 /* build.c */
 int machine_power_on(struct machine *m, struct err *e);

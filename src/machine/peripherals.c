@@ -7,6 +7,7 @@
  */
 #include "machine.h"
 #include <errno.h>
+#include <linux/virtio_ids.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -17,6 +18,17 @@
 #include <vmm/virtio/virtio_mmio.h>
 #include <vmm/virtio/virtio_net.h>
 #include <vmm/virtio/virtio_pci.h>
+
+__attribute__((format(printf, 3, 4))) static void append(char *buf, size_t size, const char *fmt,
+							 ...)
+{
+	size_t n = strlen(buf);
+	va_list ap;
+
+	va_start(ap, fmt);
+	vsnprintf(buf + n, size - n, fmt, ap);
+	va_end(ap);
+}
 
 static const struct chardev_watch *watch_of_port(struct machine *m, bool is_console,
 						 struct chardev_watch *w)
@@ -56,7 +68,7 @@ static int plug(struct machine *m, const struct device_env *env, struct virtio_d
 	}
 	if (m->cfg->transport == TRANSPORT_MMIO)
 		m->boot.mmio_slots |= 1u << slot;
-	m->n_virtio++;
+	m->virtio[m->n_virtio++] = v;
 	m->devices[m->n_devices++] = d;
 	return 0;
 }
@@ -154,17 +166,6 @@ int peripherals_create(struct machine *m, struct device_env *env, struct err *e)
 	return 0;
 }
 
-__attribute__((format(printf, 3, 4))) static void append(char *buf, size_t size, const char *fmt,
-							 ...)
-{
-	size_t n = strlen(buf);
-	va_list ap;
-
-	va_start(ap, fmt);
-	vsnprintf(buf + n, size - n, fmt, ap);
-	va_end(ap);
-}
-
 /* Linux, Documentation/admin-guide/kernel-parameters.txt: virtio_mmio.device=SIZE@BASE:IRQ */
 void peripherals_cmdline(const struct vm_config *cfg, const struct board *b, char *buf, size_t size)
 {
@@ -175,4 +176,34 @@ void peripherals_cmdline(const struct vm_config *cfg, const struct board *b, cha
 		append(buf, size, " virtio_mmio.device=%uK@0x%llx:%u",
 		       (unsigned int)(b->mmio_stride / KIB),
 		       (unsigned long long)board_mmio_slot(b, i), b->mmio_gsi[i]);
+}
+
+/* Nobody asks for the entropy device, and nobody misses it. */
+static bool is_missed(const struct machine *m, const struct virtio_dev *v)
+{
+	const struct vm_result *r = &m->result;
+	bool went_wrong = r->end == END_PANIC || r->end == END_CRASH || r->end == END_TIMEOUT ||
+			  (m->cfg->expect && !r->expected);
+
+	if (v->was_driven || v->ops->id == VIRTIO_ID_RNG)
+		return false;
+	return went_wrong || (v == m->virtio_console && r->end != END_SIGNAL);
+}
+
+void peripherals_tell_unused(const struct machine *m)
+{
+	const char *over = m->cfg->transport == TRANSPORT_PCI ? "virtio_pci" : "virtio_mmio";
+	char names[256] = "";
+
+	if (m->result.end == END_HOST)
+		return;
+	for (unsigned int i = 0; i < m->n_virtio; i++) {
+		if (is_missed(m, m->virtio[i]))
+			append(names, sizeof(names), "%s%s", *names ? ", " : "",
+			       m->virtio[i]->name);
+	}
+	if (*names)
+		log_warn("the guest has not used %s: it did not get so far, or its kernel has no "
+			 "driver (%s and one for the device; vmm doctor --kernel)",
+			 names, over);
 }

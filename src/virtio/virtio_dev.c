@@ -167,6 +167,7 @@ void virtio_dev_push(struct virtio_dev *v, unsigned int qi, uint16_t head, uint3
 static void start(struct virtio_dev *v)
 {
 	v->status |= VIRTIO_CONFIG_S_DRIVER_OK;
+	v->was_driven = true;
 	for (unsigned int i = 0; i < v->n_queues; i++) {
 		struct virtq *q = &v->queues[i].vq;
 

@@ -96,3 +96,18 @@ a_thousand_starts_leave_nothing_behind() {
 		start_many "${STARTS:-1000}" >why.txt || fail "$(cat why.txt)"
 	fi
 }
+
+devices_that_no_driver_has_used_are_named_where_it_matters() {
+	truncate -s 1M disk.img
+	status 124 vm spin_halted --disk disk.img --console null --timeout 500ms
+	has err "the guest has not used disk0, console0"
+	status 123 vm poweroff --disk disk.img --expect nothing
+	has err "the guest has not used disk0:"
+	status 0 vm poweroff --console null
+	has err "the guest has not used console0:"
+	status 0 vm poweroff --disk disk.img
+	[ ! -s err ] || fail "said, though all went well: $(cat err)"
+	truncate -s 64K disk.img
+	status 0 vm virtio_pci --append ecam=$ECAM --disk disk.img
+	[ ! -s err ] || fail "said of a disk in use: $(cat err)"
+}
