@@ -6,6 +6,10 @@
 # tests/run counts. A test fails by a command that fails, or by `fail WHY`.
 
 set -u
+# Started in the background by a shell, or by nohup: signals are ignored that the tests send. No shell can undo that.
+if [ -z "${DEFAULT_SIGNALS:-}" ]; then
+	exec env --default-signal=HUP,INT,QUIT DEFAULT_SIGNALS=yes "$0" "$@"
+fi
 ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 BUILD=${BUILD:-$ROOT/build}
 VMM=${VMM:-$BUILD/vmm} # another variant's program may be put in its place
