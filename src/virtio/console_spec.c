@@ -55,13 +55,36 @@ int console_spec_parse_port(struct console_spec *s, const char *text, struct err
 	return 0;
 }
 
+/* Is the other end of port i that of another port, or of COM1, too? */
+static bool is_shared(const struct console_spec *s, const struct chardev_spec *serial,
+		      unsigned int i)
+{
+	struct chardev_spec c = console_spec_chardev(s, i);
+
+	if (!c.path)
+		return false;
+	for (unsigned int k = 0; k < i; k++) {
+		struct chardev_spec other = console_spec_chardev(s, k);
+
+		if (other.path && strcmp(c.path, other.path) == 0)
+			return true;
+	}
+	return serial->path && strcmp(c.path, serial->path) == 0;
+}
+
 int console_spec_check(const struct console_spec *s, const struct chardev_spec *serial,
 		       struct err *e)
 {
 	unsigned int n = serial->kind == CHARDEV_STDIO;
 
-	for (unsigned int i = 0; i < console_spec_n_ports(s); i++)
+	for (unsigned int i = 0; i < console_spec_n_ports(s); i++) {
 		n += console_spec_chardev(s, i).kind == CHARDEV_STDIO;
+		if (is_shared(s, serial, i))
+			return err_set(e, -EINVAL,
+				       "%s is the other end of two of --serial, --console and "
+				       "--port: give each its own",
+				       console_spec_chardev(s, i).path);
+	}
 	if (n > 1)
 		return err_set(e, -EINVAL,
 			       "only one of --serial, --console and --port can be on stdio: say "

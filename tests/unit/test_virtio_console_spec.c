@@ -105,6 +105,21 @@ START_TEST(only_one_can_be_on_the_terminal)
 }
 END_TEST
 
+START_TEST(one_file_or_socket_is_the_other_end_of_one_thing_only)
+{
+	struct chardev_spec serial = { .kind = CHARDEV_FILE, .path = "log" };
+
+	ck_ok(console_spec_parse_console(&s, "file=log", &e));
+	ck_fails(console_spec_check(&s, &serial, &e), -EINVAL, "log is the other end of two");
+	serial.path = "other";
+	ck_ok(console_spec_check(&s, &serial, &e));
+	ck_ok(console_spec_parse_port(&s, "a=unix=sock", &e));
+	ck_ok(console_spec_check(&s, &serial, &e));
+	ck_ok(console_spec_parse_port(&s, "b=unix=sock", &e));
+	ck_fails(console_spec_check(&s, &serial, &e), -EINVAL, "sock is the other end of two");
+}
+END_TEST
+
 static Suite *suite(void)
 {
 	Suite *suite = suite_create("virtio_console_spec");
@@ -114,6 +129,7 @@ static Suite *suite(void)
 	UNIT_TEST(suite, bad_ports_are_refused_and_change_nothing);
 	UNIT_TEST(suite, thirty_ports_and_no_more);
 	UNIT_TEST(suite, only_one_can_be_on_the_terminal);
+	UNIT_TEST(suite, one_file_or_socket_is_the_other_end_of_one_thing_only);
 	return suite;
 }
 
