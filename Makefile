@@ -115,6 +115,7 @@ FAKES_test_pvpanic := fake_env
 FAKES_test_rtc_cmos := fake_env
 FAKES_test_stats := fake_stderr
 FAKES_test_stuck := fake_console
+FAKES_test_trace := fake_vm fake_kvm fake_kvm_irq fake_kernel fake_stderr
 FAKES_test_uart16550 := fake_env fake_chardev
 FAKES_test_uart16550_rx := fake_env fake_chardev
 FAKES_test_uring := fake_kernel
@@ -165,9 +166,24 @@ run: setup ## boot Debian's kernel to a shell on the terminal; installs and fetc
 test: setup ## build with gcc and clang, lint, unit tests, tiny guests, real kernels (at most 20 minutes)
 	@tests/run
 
+# The release's unit tests, two programs at a time, and the guest that is built in.
+.PHONY: check-fast
+check-fast: all unit ## unit tests and selftest, in less than a minute
+	@tests/check-fast
+
 .PHONY: lint
 lint: ## clang-format, clang-tidy, layers, sizes, shell scripts
 	@tools/lint
+
+.PHONY: analyse
+analyse: ## clang's static analyzer, cppcheck, gcc -fanalyzer over src/
+	@tools/analyse
+
+.PHONY: coverage
+coverage: ## statements and branches that the tests execute, by folder; fails below the floors
+	@$(MAKE) -s all guests
+	@$(MAKE) -s VARIANT=coverage $(BUILD)/coverage/vmm unit
+	@tests/coverage
 
 .PHONY: setup
 setup: ## install the packages of tools/packages.txt that are missing

@@ -275,3 +275,16 @@ void bus_write(struct bus *b, uint64_t at, const void *data, size_t len)
 		bytes += size;
 	} while (advance(b, &at, &len, size));
 }
+
+const char *bus_who(struct bus *b, uint64_t at)
+{
+	const char *name = NULL;
+	size_t i;
+
+	pthread_mutex_lock(&b->lock);
+	i = find_locked(b, at);
+	if (i < b->n_ranges && b->ranges[i]->base <= at)
+		name = b->ranges[i]->ops->name;
+	pthread_mutex_unlock(&b->lock);
+	return name;
+}

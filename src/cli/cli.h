@@ -26,11 +26,25 @@ struct command {
 
 extern const struct command commands[]; /* ends with a NULL name */
 
-extern const struct opt run_options[], doctor_options[];
+extern const struct opt run_options[], doctor_options[], lesson_options[], selftest_options[];
 int cmd_run(int argc, char *const *argv, struct err *e);
+int cmd_lesson(int argc, char *const *argv, struct err *e);
+int cmd_selftest(int argc, char *const *argv, struct err *e);
 int cmd_doctor(int argc, char *const *argv, struct err *e);
 int cmd_help(int argc, char *const *argv, struct err *e);
 int cmd_version(int argc, char *const *argv, struct err *e);
+
+/* Builds a VM, runs it to its end, destroys it. The exit status; <0: it never ran. */
+struct vm_config;
+int cli_run_vm(const struct vm_config *cfg, struct err *e);
+
+/*
+ * A file without a name, of `size` bytes, the first len of which are data's; path is where it can
+ * be opened as long as the process lives. The fd, owned by the caller, or <0. name: for messages.
+ */
+#define CLI_PATH_MAX 32
+int cli_memfd(char path[CLI_PATH_MAX], const char *name, const void *data, size_t len, size_t size,
+	      struct err *e);
 
 extern const char vmm_version[];
 

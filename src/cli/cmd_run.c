@@ -159,10 +159,10 @@ const struct opt run_options[] = {
 	  "A disk: a raw image or a block device. May be given more than once (vda, vdb, ...).\n"
 	  "ro: read-only. snapshot: what is written vanishes at the end. More in the man page.",
 	  add_disk },
-	{ "net", "none|user|tap[=NAME]|unix=PATH[,...]",
+	{ "net", "none|user|tap[=NAME]|unix=PATH|loop[,...]",
 	  "A network interface. user: by passt, without root; publish=HOST:GUEST makes a port of\n"
 	  "the guest reachable, host the host's own services. tap: an interface of this host.\n"
-	  "unix: another VM. Default none.",
+	  "unix: another VM. loop: what is sent comes back. Default none.",
 	  add_net },
 	{ "append", "WORDS", "Adds to the kernel's command line. May be given more than once.",
 	  set_append },
@@ -235,7 +235,7 @@ static int exit_status(const struct vm_config *cfg, const struct vm_result *r)
 	return EXIT_VMM;
 }
 
-static int run(const struct vm_config *cfg, struct err *e)
+int cli_run_vm(const struct vm_config *cfg, struct err *e)
 {
 	struct vm_result result = { 0 };
 	struct machine *m;
@@ -258,7 +258,7 @@ int cmd_run(int argc, char *const *argv, struct err *e)
 	rc = opts_parse(run_options, argc, argv, &cfg, e);
 	config_settle(&cfg);
 	if (rc == 0)
-		rc = run(&cfg, e);
+		rc = cli_run_vm(&cfg, e);
 	config_fini(&cfg);
 	return rc;
 }

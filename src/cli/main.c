@@ -16,6 +16,10 @@
 const struct command commands[] = {
 	{ "run", "boot a kernel in a new VM", run_options, cmd_run },
 	{ "doctor", "say what this host can do, and what a kernel is", doctor_options, cmd_doctor },
+	{ "selftest", "run the guest that is built in, and check every device with it",
+	  selftest_options, cmd_selftest },
+	{ "lesson", "show how a guest and its VMM work together: vmm lesson [N]", lesson_options,
+	  cmd_lesson },
 	{ "help", "explain a command: vmm help [COMMAND]", NULL, cmd_help },
 	{ "version", "say which build this is", NULL, cmd_version },
 	{ 0 },

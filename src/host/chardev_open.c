@@ -71,6 +71,7 @@ static int open_failed(struct err *e, const struct chardev_spec *s)
 		[CHARDEV_PTY] = "pty",
 		[CHARDEV_FILE] = "file=",
 		[CHARDEV_UNIX] = "unix=",
+		[CHARDEV_SOCKET] = "socket",
 	};
 
 	return err_errno(e, "%s%s%s%s", s->name ? s->name : "--serial", s->name ? ": " : " ",
@@ -142,6 +143,12 @@ static int open_unix(struct chardev_fds *f, const struct chardev_spec *spec, str
 	return 0;
 }
 
+static int open_socket(struct chardev_fds *f, const struct chardev_spec *spec, struct err *e)
+{
+	f->in = (struct chardev_fd){ .fd = spec->fd, .socket = true };
+	return chardev_fd_share(&f->out, &f->in) < 0 ? open_failed(e, spec) : 0;
+}
+
 int chardev_open(struct chardev_fds *f, const struct chardev_spec *spec, struct err *e)
 {
 	*f = (struct chardev_fds){ .in.fd = -1, .out.fd = -1, .listen_fd = -1, .unlink_id = -1 };
@@ -154,6 +161,8 @@ int chardev_open(struct chardev_fds *f, const struct chardev_spec *spec, struct 
 		return open_file(f, spec, e);
 	case CHARDEV_UNIX:
 		return open_unix(f, spec, e);
+	case CHARDEV_SOCKET:
+		return open_socket(f, spec, e);
 	case CHARDEV_NULL:
 		break;
 	}

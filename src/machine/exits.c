@@ -76,10 +76,17 @@ static enum vcpu_next crash(struct vcpu *v, const char *what)
 	return NEXT_STOP;
 }
 
+/* Once the exit is answered. true: there is another one by now. */
+static bool show(struct vcpu *v)
+{
+	if (v->machine->trace)
+		trace_exit(v->machine->trace, v);
+	return v->machine->cfg->on_exit && trace_watch(v);
+}
+
 enum vcpu_next vcpu_handle_exit(struct vcpu *v, int rc)
 {
 	struct kvm_run *run = v->kvm.run;
-	vcpu_exit_fn fn = NULL;
 	enum vcpu_next next;
 	char what[256];
 
@@ -91,16 +98,13 @@ enum vcpu_next vcpu_handle_exit(struct vcpu *v, int rc)
 		snprintf(what, sizeof(what), "KVM_RUN: %s", strerror_r(-rc, why, sizeof(why)));
 		return crash(v, what);
 	}
-	if (run->exit_reason < ARRAY_SIZE(exit_table))
-		fn = exit_table[run->exit_reason];
-	if (fn) {
-		next = fn(v, run);
-		if (v->machine->trace)
-			trace_exit(v->machine->trace, v);
-		return next;
-	}
-	if (v->machine->trace)
-		trace_exit(v->machine->trace, v);
-	arch_exit_describe(run, what, sizeof(what));
-	return crash(v, what);
+	do {
+		if (run->exit_reason >= ARRAY_SIZE(exit_table) || !exit_table[run->exit_reason]) {
+			arch_exit_describe(run, what, sizeof(what));
+			show(v);
+			return crash(v, what);
+		}
+		next = exit_table[run->exit_reason](v, run);
+	} while (show(v));
+	return next;
 }

@@ -131,5 +131,10 @@ int stats_check(const char *path, struct err *e);
 int trace_open(struct trace **out, const char *path, uint64_t start_ns, struct err *e);
 void trace_close(struct trace *t); /* NULL is fine */
 void trace_exit(struct trace *t, const struct vcpu *v); /* vCPU thread */
+/*
+ * Tells cfg->on_exit, and for that completes the access. true: this has led to the next exit, which
+ * is in v->kvm.run. vCPU thread.
+ */
+bool trace_watch(struct vcpu *v);
 
 #endif

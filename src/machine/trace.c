@@ -1,13 +1,14 @@
 /*
  * trace.c - one line for each exit, for people who want to see how a VM works.
  *
- * Life of a VM: only with --trace exits; written by vCPU threads after they have answered the exit,
- * so that values read from a device are shown, too.
+ * Life of a VM: only with --trace exits, or when a part of the program watches; by vCPU threads
+ * after they have answered the exit, so that values read from a device are shown, too.
  */
 #include "machine.h"
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <vmm/base/util.h>
 
 struct trace {
@@ -55,4 +56,51 @@ void trace_exit(struct trace *t, const struct vcpu *v)
 		fwrite(line, 1, (size_t)n, t->file);
 	else
 		log_write(line, (size_t)n, LOG_WAIT_MS);
+}
+
+static void see_access(struct exit_seen *x, const struct machine *m, const struct kvm_run *run)
+{
+	const uint8_t *data = run->mmio.data;
+
+	if (run->exit_reason == KVM_EXIT_IO) {
+		data = (const uint8_t *)run + run->io.data_offset;
+		x->is_write = run->io.direction == KVM_EXIT_IO_OUT;
+		x->at = run->io.port;
+		x->size = run->io.size;
+		x->who = bus_who(m->pio, x->at);
+	} else {
+		x->is_write = run->mmio.is_write;
+		x->at = run->mmio.phys_addr;
+		x->size = run->mmio.len;
+		x->who = bus_who(m->mmio, x->at);
+	}
+	memcpy(&x->value, data, min_size(x->size, sizeof(x->value)));
+}
+
+/*
+ * Which instruction was it? At some exits the program counter is still on it, at others already
+ * behind it, and which is which is no part of KVM's interface. So the access is completed: if that
+ * moves the counter, it was still there. (A string instruction that goes on is the one exception.)
+ */
+bool trace_watch(struct vcpu *v)
+{
+	const struct kvm_run *run = v->kvm.run;
+	const struct vm_config *cfg = v->machine->cfg;
+	struct exit_seen x = { 0 };
+	uint64_t before = arch_vcpu_pc(&v->kvm);
+	bool again = false;
+	char what[256];
+
+	arch_exit_describe(run, what, sizeof(what));
+	x.what = what;
+	x.pc = before;
+	x.is_access = run->exit_reason == KVM_EXIT_IO || run->exit_reason == KVM_EXIT_MMIO;
+	if (x.is_access) {
+		see_access(&x, v->machine, run);
+		again = vcpu_complete_exit(v) == 0;
+		if (arch_vcpu_pc(&v->kvm) == before)
+			x.pc = before - 1;
+	}
+	cfg->on_exit(cfg->on_exit_arg, &x);
+	return again;
 }

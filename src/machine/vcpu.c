@@ -51,6 +51,20 @@ static void stop_self(struct vcpu *v)
 	pthread_mutex_unlock(&v->lock);
 }
 
+int vcpu_complete_exit(struct vcpu *v)
+{
+	int rc;
+
+	pthread_mutex_lock(&v->lock);
+	kvm_vcpu_set_immediate_exit(&v->kvm, true);
+	pthread_mutex_unlock(&v->lock);
+	rc = kvm_vcpu_run(&v->kvm);
+	pthread_mutex_lock(&v->lock);
+	kvm_vcpu_set_immediate_exit(&v->kvm, v->want != VCPU_RUNNING);
+	pthread_mutex_unlock(&v->lock);
+	return rc;
+}
+
 /* Until the loop, or an exit, wants something else. */
 static void run(struct vcpu *v)
 {

@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/un.h>
+#include <vmm/base/bug.h>
 #include <vmm/base/checked.h>
 #include <vmm/base/opts.h>
 #include <vmm/base/util.h>
@@ -71,11 +72,15 @@ static int parse_publish_text(struct net_publish *p, char *s, struct err *e)
 
 static int set_publish(struct net_spec *s, char *value, struct err *e)
 {
+	static const char *const others[] = {
+		[NET_TAP] = "a tap is reached by its own address",
+		[NET_UNIX] = "a unix socket is reached by its own address",
+		[NET_LOOP] = "a loop leads to nobody else",
+	};
 	struct net_publish *p, **at;
 
 	if (s->kind != NET_USER)
-		return err_set(e, -EINVAL, "only with user: a %s is reached by its own address",
-			       s->kind == NET_TAP ? "tap" : "unix socket");
+		return err_set(e, -EINVAL, "only with user: %s", others[s->kind]);
 	p = calloc(1, sizeof(*p));
 	if (!p)
 		return err_set(e, -ENOMEM, "out of memory");
@@ -243,7 +248,7 @@ static int check_target(const struct net_spec *s, struct err *e)
 	     strcmp(t, "..") == 0))
 		return err_set(e, -EINVAL, "tap=%s: an interface's name has 1 to %u bytes, %s", t,
 			       IF_NAMESIZE - 1, "and none of '/', '%', ':' and space");
-	if (s->kind == NET_UNIX && strlen(t) >= sizeof(((struct sockaddr_un *)NULL)->sun_path))
+	if (s->kind == NET_UNIX && t && strlen(t) >= sizeof(((struct sockaddr_un *)NULL)->sun_path))
 		return err_set(e, -ENAMETOOLONG, "unix=%s: longer than %zu bytes", t,
 			       sizeof(((struct sockaddr_un *)NULL)->sun_path) - 1);
 	return 0;
@@ -256,10 +261,9 @@ static int parse_kind(struct net_spec *s, char *item, struct err *e)
 		enum net_kind kind;
 		bool may_have, must_have; /* a target */
 	} kinds[] = {
-		{ "none", NET_NONE, false, false },
-		{ "user", NET_USER, false, false },
-		{ "tap", NET_TAP, true, false },
-		{ "unix", NET_UNIX, true, true },
+		{ "none", NET_NONE, false, false }, { "user", NET_USER, false, false },
+		{ "tap", NET_TAP, true, false },    { "unix", NET_UNIX, true, true },
+		{ "loop", NET_LOOP, false, false },
 	};
 	char *target = strchr(item, '=');
 
@@ -276,7 +280,7 @@ static int parse_kind(struct net_spec *s, char *item, struct err *e)
 			return err_set(e, -ENOMEM, "out of memory");
 		return check_target(s, e);
 	}
-	return err_set(e, -EINVAL, "expected none, user, tap, tap=NAME or unix=PATH first");
+	return err_set(e, -EINVAL, "expected none, user, tap, tap=NAME, unix=PATH or loop first");
 }
 
 static int check_rates(const struct net_spec *s, struct err *e)
@@ -309,6 +313,7 @@ static int parse_items(struct net_spec *s, char *copy, struct err *e)
 	char *rest = copy, *item = next_item(&rest);
 	unsigned int seen = 0;
 
+	VMM_BUG_ON(!item); /* there is a first one, if an empty one */
 	if (parse_kind(s, item, e) < 0)
 		return e->code;
 	if (s->kind == NET_NONE && rest)

@@ -22,6 +22,8 @@ int netif_open(struct netif **out, const struct net_spec *spec, const char *name
 		return net_tap_open(out, spec, name, l, e);
 	case NET_UNIX:
 		return net_unix_open(out, spec, name, l, e);
+	case NET_LOOP:
+		return net_loop_open(out, spec, name, l, e);
 	case NET_NONE:
 		break;
 	}

@@ -6,6 +6,8 @@
 #include <vmm/net/netif.h>
 
 /* As netif_open(), for one kind. */
+int net_loop_open(struct netif **out, const struct net_spec *spec, const char *name,
+		  struct evloop *loop, struct err *e);
 int net_passt_open(struct netif **out, const struct net_spec *spec, const char *name,
 		   struct evloop *l, struct err *e);
 int net_tap_open(struct netif **out, const struct net_spec *spec, const char *name,

@@ -331,6 +331,7 @@ static void complete(struct kvm_vcpu *v)
 		memcpy(&cpu->completed, (const uint8_t *)run + run->io.data_offset, run->io.size);
 	else
 		memcpy(&cpu->completed, run->mmio.data, run->mmio.len);
+	cpu->regs.rip += cpu->insn_len;
 	__atomic_add_fetch(&cpu->n_completed, 1, __ATOMIC_RELAXED);
 	__atomic_store_n(&cpu->pending, false, __ATOMIC_RELAXED);
 }

@@ -38,6 +38,7 @@ struct fake_kvm_cpu { /* what is known of the vCPU with this id, also after its 
 	unsigned int n_completed; /* port and memory reads that KVM has finished */
 	uint64_t completed; /* the value of the last one */
 	bool pending; /* one is half done now */
+	unsigned int insn_len; /* the test's: by so much rip moves when one is finished */
 };
 
 /* What the present VM has for interrupts and notifications. Look at it by the functions below. */

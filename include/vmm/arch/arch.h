@@ -2,8 +2,8 @@
  * arch.h - what the machine needs to know of an architecture, and nothing more.
  *
  * Each architecture implements these functions below src/arch/; no other file asks which one it is.
- * All of them run on the main thread while no vCPU thread exists, except arch_exit_describe() and
- * arch_vcpu_dump(), which a vCPU thread calls for itself.
+ * All of them run on the main thread while no vCPU thread exists, except arch_exit_describe(),
+ * arch_vcpu_pc() and arch_vcpu_dump(), which a vCPU thread calls for itself.
  */
 #ifndef VMM_ARCH_ARCH_H
 #define VMM_ARCH_ARCH_H
@@ -82,6 +82,9 @@ int arch_vcpu_init(struct kvm_vcpu *v, unsigned int index, const struct arch_boo
 /* What the exit was, in one line without newline: for --trace and for errors. Any size of buffer.
  */
 void arch_exit_describe(const struct kvm_run *run, char *buf, size_t size);
+
+/* The linear address of the next instruction; 0 if KVM does not say. The vCPU's own thread. */
+uint64_t arch_vcpu_pc(const struct kvm_vcpu *v);
 
 /* Registers and the bytes at the program counter, several lines. */
 void arch_vcpu_dump(const struct kvm_vcpu *v, const struct gmem *m, char *buf, size_t size);

@@ -52,4 +52,7 @@ void bus_unmap(struct bus *b, uint64_t base);
 void bus_read(struct bus *b, uint64_t at, void *data, size_t len);
 void bus_write(struct bus *b, uint64_t at, const void *data, size_t len);
 
+/* Who answers there, by its ops' name; NULL: nobody. For people who watch. Any thread. */
+const char *bus_who(struct bus *b, uint64_t at);
+
 #endif

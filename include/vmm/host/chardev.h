@@ -21,11 +21,19 @@
 struct chardev;
 struct evloop;
 
-enum chardev_kind { CHARDEV_STDIO, CHARDEV_PTY, CHARDEV_FILE, CHARDEV_UNIX, CHARDEV_NULL };
+enum chardev_kind {
+	CHARDEV_STDIO,
+	CHARDEV_PTY,
+	CHARDEV_FILE,
+	CHARDEV_UNIX,
+	CHARDEV_NULL,
+	CHARDEV_SOCKET, /* somebody else inside the program; no user can ask for it */
+};
 
 struct chardev_spec { /* strings are borrowed, and outlive the chardev */
 	enum chardev_kind kind;
 	const char *path; /* FILE, UNIX */
+	int fd; /* SOCKET: a stream socket, still the caller's; outlives the chardev */
 	const char *name; /* what messages call it: "hvc0", "port agent"; NULL: the console on COM1
 			   */
 };

@@ -24,6 +24,20 @@ enum transport {
 	TRANSPORT_MMIO_CMDLINE, /* by words on the kernel's command line */
 };
 
+/* One exit from the guest, as whoever watches the VM from inside the program is told of it. */
+struct exit_seen {
+	uint64_t pc; /* the linear address of a byte of the instruction that left the guest */
+	const char *what; /* decoded, as --trace exits has it; borrowed for the call */
+	bool is_access; /* to a port or to device memory; what follows is of such ones only */
+	bool is_write;
+	uint64_t at, value; /* of a string instruction, the first value */
+	unsigned int size;
+	const char *who; /* which device has answered, static; NULL: nobody is there */
+};
+
+/* Called once the exit has been answered, before the guest goes on. vCPU thread. */
+typedef void (*exit_watch_fn)(void *arg, const struct exit_seen *x);
+
 struct vm_config { /* strings are borrowed from argv or the environment, except cmdline_extra */
 	const char *kernel; /* required */
 	const char *initrd; /* NULL: none */
@@ -47,6 +61,8 @@ struct vm_config { /* strings are borrowed from argv or the environment, except 
 	bool exit_on_reboot;
 	bool trace_exits;
 	const char *trace_path; /* NULL: stderr */
+	exit_watch_fn on_exit; /* NULL: nobody watches */
+	void *on_exit_arg;
 	uint64_t start_ns; /* CLOCK_MONOTONIC, when the process began */
 };
 

@@ -43,6 +43,11 @@ int vcpu_start(struct vcpu *v, struct machine *m, unsigned int index, struct err
 void vcpu_ask(struct vcpu *v, enum vcpu_state want);
 /* Returns once a vCPU that was asked to park or stop has done so. Loop thread. */
 void vcpu_wait(struct vcpu *v);
+/*
+ * An exit for a port or for device memory is half an instruction: does the other half, and nothing
+ * else. 0: that has led to the next exit; else as kvm_vcpu_run(). The vCPU's own thread.
+ */
+int vcpu_complete_exit(struct vcpu *v);
 /* After vcpu_ask(VCPU_STOPPED): joins the thread. One that never started is fine. */
 void vcpu_join(struct vcpu *v);
 

@@ -5,6 +5,7 @@
  *	user[,host][,publish=[udp:][ADDR:]HOSTPORT:GUESTPORT...]	the host's network, by passt
  *	tap[=NAME][,queues=N]					an interface of the host
  *	unix=PATH						another VM, or a switch
+ *	loop							back to the guest itself
  *
  * For each but none: mac=XX:XX:XX:XX:XX:XX, mtu=N, bps=SIZE, burst=SIZE, pps=N, pps-burst=N. A
  * comma that belongs to a path is written twice.
@@ -20,7 +21,7 @@
 #define NET_MTU_MAX 65535u
 #define NET_MAX_PAIRS 8u /* queues=N */
 
-enum net_kind { NET_NONE, NET_USER, NET_TAP, NET_UNIX };
+enum net_kind { NET_NONE, NET_USER, NET_TAP, NET_UNIX, NET_LOOP };
 
 struct net_publish { /* a port of the host that leads to one of the guest */
 	struct net_publish *next;

@@ -138,6 +138,16 @@ static void dump_code(const struct kvm_vcpu *v, const struct gmem *m, uint64_t a
 	append(buf, size, "\n");
 }
 
+uint64_t arch_vcpu_pc(const struct kvm_vcpu *v)
+{
+	struct kvm_sregs s;
+	struct kvm_regs r;
+
+	if (kvm_vcpu_get_regs(v, &r) < 0 || kvm_vcpu_get_sregs(v, &s) < 0)
+		return 0;
+	return s.cs.base + r.rip;
+}
+
 void arch_vcpu_dump(const struct kvm_vcpu *v, const struct gmem *m, char *buf, size_t size)
 {
 	struct kvm_sregs s;
