@@ -230,6 +230,7 @@ START_TEST(a_range_that_does_not_exist_is_refused)
 	ck_fails(bus_map(b, 0x10000, 1, &ram_ops, &r, &e), -22, "no such range");
 	ck_fails(bus_map(b, 0xffff, 2, &ram_ops, &r, &e), -22, "no such range");
 	ck_fails(bus_map(b, 1, UINT64_MAX, &ram_ops, &r, &e), -22, "no such range");
+	ck_fails(bus_map(b, 2, UINT64_MAX, &ram_ops, &r, &e), -22, "no such range"); /* ends at 0 */
 	ck_fails(bus_map(b, UINT64_MAX, UINT64_MAX, &ram_ops, &r, &e), -22, "no such range");
 	ck_ok(bus_map(b, 0, 0x10000, &ram_ops, &r, &e));
 	bus_destroy(b);

@@ -332,6 +332,10 @@ START_TEST(a_release_is_text_wherever_it_points)
 	store_le16(f + 0x20e, SETUP_LEN - 0x200);
 	ck_ok(parse(&bz, f, &e));
 	ck_assert_str_eq(bz.release, "");
+	memset(f + SETUP_LEN, 'y', 16);
+	store_le16(f + 0x20e, SETUP_LEN + 1 - 0x200); /* the kernel's code is no text */
+	ck_ok(parse(&bz, f, &e));
+	ck_assert_str_eq(bz.release, "");
 	store_le16(f + 0x20e, 0xffff);
 	ck_ok(parse(&bz, f, &e));
 	ck_assert_str_eq(bz.release, "");

@@ -164,6 +164,7 @@ START_TEST(a_full_ring_says_no_and_tells_when_there_is_room)
 	fake_console_run(&con, 20);
 	ck_assert_uint_eq(total, CHARDEV_OUT_BYTES + PIPE_BYTES);
 	ck_assert_uint_eq(con.n_room, 1); /* still nobody has read */
+	ck_assert_uint_eq(put_pattern(total, LOTS), 0);
 	read_pattern(from_stdout, 0, PIPE_BYTES);
 	fake_console_run(&con, 20);
 	ck_assert_uint_eq(con.n_room, 2);
@@ -337,6 +338,31 @@ START_TEST(sockets_as_stdio_work)
 }
 END_TEST
 
+START_TEST(a_socket_of_the_programs_own_talks_both_ways_and_stays_its)
+{
+	struct chardev_spec spec = { .kind = CHARDEV_SOCKET };
+	const struct chardev_watch watch = { 0 };
+	struct chardev *c;
+	struct err e;
+	int pair[2];
+
+	ck_assert_int_eq(socketpair(AF_UNIX, SOCK_STREAM, 0, pair), 0);
+	spec.fd = pair[0];
+	fake_console_loop(&con);
+	ck_ok(chardev_create(&c, con.loop, &spec, &watch, &e));
+	con.c = c;
+	chardev_start(c);
+	ck_assert_int_eq(write(pair[1], "in", 2), 2);
+	put_pattern(0, 1000);
+	fake_console_run(&con, 20);
+	read_pattern(pair[1], 0, 1000);
+	ck_assert_uint_eq(chardev_input(c), 2);
+	fake_console_fini(&con);
+	ck_assert_int_ge(fcntl(pair[0], F_GETFD), 0);
+	ck_assert_int_eq(fcntl(pair[0], F_GETFL) & O_NONBLOCK, 0);
+}
+END_TEST
+
 START_TEST(without_stdin_and_stdout_the_guest_runs_all_the_same)
 {
 	fake_console_loop(&con);
@@ -491,6 +517,7 @@ static Suite *suite(void)
 	UNIT_LOOP(s, a_reader_that_goes_away_is_told_once_and_the_guest_goes_on, 2);
 	UNIT_TEST(s, pipes_that_cannot_be_reopened_are_never_waited_for);
 	UNIT_TEST(s, sockets_as_stdio_work);
+	UNIT_TEST(s, a_socket_of_the_programs_own_talks_both_ways_and_stays_its);
 	UNIT_TEST(s, without_stdin_and_stdout_the_guest_runs_all_the_same);
 	UNIT_TEST(s, a_file_as_stdin_is_read_to_its_end);
 	UNIT_LOOP(s, an_end_of_input_costs_no_cpu_time, 2);

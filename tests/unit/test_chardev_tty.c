@@ -137,6 +137,35 @@ START_TEST(ctrl_a_starts_a_command_and_the_terminal_is_given_back_as_it_was)
 }
 END_TEST
 
+/* It prints, and never looks at what is typed; commands are heard all the same. */
+static void guest_that_does_not_listen(void)
+{
+	fake_console_init(&con, CHARDEV_STDIO, NULL);
+	con.takes = false;
+	say("ready\r\n");
+	fake_console_until(&con, has_x);
+	ck_assert_uint_eq(chardev_input(con.c), CHARDEV_IN_BYTES);
+	fake_console_fini(&con);
+}
+
+START_TEST(what_is_typed_at_a_guest_that_does_not_listen_has_an_end)
+{
+	char keys[1001];
+	pid_t pid;
+
+	memset(keys, 'k', sizeof(keys) - 1);
+	keys[sizeof(keys) - 1] = '\0';
+	in_terminal(guest_that_does_not_listen, &pid);
+	look("ready\r\n");
+	for (unsigned int i = 0; i < 8; i++)
+		type(keys);
+	type("\x01x");
+	look(NULL);
+	ck_assert_int_eq(end_of(pid), 0);
+	close(terminal);
+}
+END_TEST
+
 /* In the background -------------------------------------------------------------------------------
  */
 
@@ -394,6 +423,7 @@ static Suite *suite(void)
 	Suite *s = suite_create("chardev_tty");
 
 	UNIT_TEST(s, ctrl_a_starts_a_command_and_the_terminal_is_given_back_as_it_was);
+	UNIT_TEST(s, what_is_typed_at_a_guest_that_does_not_listen_has_an_end);
 	UNIT_TEST(s, in_the_background_it_leaves_the_terminal_alone);
 	UNIT_LOOP(s, a_fatal_signal_gives_the_terminal_back_and_removes_the_socket, 6);
 	UNIT_TEST(s, ignored_signals_stay_ignored);

@@ -153,6 +153,7 @@ START_TEST(what_is_no_64_bit_little_endian_executable_for_us_is_refused)
 		{ offsetof(Elf64_Ehdr, e_phentsize), 0, "program headers of 0 bytes" },
 		{ offsetof(Elf64_Ehdr, e_phnum), 0, "0 program headers" },
 		{ offsetof(Elf64_Ehdr, e_phnum), 0xffff, "65535 program headers" },
+		{ offsetof(Elf64_Ehdr, e_phnum), 2 * ELF_MAX_SEGMENTS + 1, "expected 1 to" },
 	};
 	struct kernel k;
 	struct elf elf;

@@ -541,6 +541,18 @@ START_TEST(an_old_panic_that_is_printed_is_not_one)
 }
 END_TEST
 
+START_TEST(a_panics_last_line_that_is_printed_and_followed_is_not_one)
+{
+	printed[0] = "---[ end Kernel panic - not syncing: VFS ]---\r\n";
+	printed[1] = "# \r\n";
+	then = NULL;
+	fake_vm_init(&vm, prints);
+	vm.cfg.timeout_ns = 900 * NS_PER_MS; /* longer than a panic takes to be believed */
+	ck_assert_int_eq(fake_vm_live(&vm), END_TIMEOUT);
+	fake_vm_fini(&vm);
+}
+END_TEST
+
 START_TEST(the_expected_text_ends_the_vm_with_success)
 {
 	char text[1024];
@@ -698,6 +710,7 @@ static Suite *suite(void)
 	UNIT_LOOP(s, a_panic_message_then_a_reset_or_crash_is_a_panic, 2);
 	UNIT_TEST(s, the_last_line_of_a_panic_then_silence_is_a_panic);
 	UNIT_TEST(s, an_old_panic_that_is_printed_is_not_one);
+	UNIT_TEST(s, a_panics_last_line_that_is_printed_and_followed_is_not_one);
 	UNIT_TEST(s, the_expected_text_ends_the_vm_with_success);
 	UNIT_TEST(s, a_text_that_comes_just_before_the_end_has_come);
 	UNIT_TEST(s, the_console_is_drained_before_the_end);

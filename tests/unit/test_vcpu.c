@@ -119,6 +119,21 @@ START_TEST(a_parked_vcpu_has_completed_its_access)
 }
 END_TEST
 
+/* As the guest has asked for something, each access is its last. */
+START_TEST(a_vcpu_that_parks_itself_has_completed_its_access)
+{
+	start(reads, 1);
+	machine_on_event(vm.m, GUEST_RESET, 0);
+	vcpu_ask(&vm.m->vcpus[0], VCPU_RUNNING);
+	wait_until_entered(0, 1);
+	vcpu_wait(&vm.m->vcpus[0]);
+	ck_assert(!fake_kvm.cpu[0].pending);
+	ck_assert_uint_eq(fake_kvm.cpu[0].n_completed, 1);
+	ck_assert_uint_eq(entered(0), 1);
+	stop();
+}
+END_TEST
+
 START_TEST(asking_twice_and_changing_ones_mind_is_fine)
 {
 	struct vcpu *v;
@@ -211,6 +226,7 @@ static Suite *suite(void)
 	UNIT_TEST(s, a_vcpu_starts_parked_and_enters_the_guest_only_when_asked);
 	UNIT_TEST(s, a_halted_vcpu_parks_and_runs_again_any_number_of_times);
 	UNIT_TEST(s, a_parked_vcpu_has_completed_its_access);
+	UNIT_TEST(s, a_vcpu_that_parks_itself_has_completed_its_access);
 	UNIT_TEST(s, asking_twice_and_changing_ones_mind_is_fine);
 	UNIT_TEST(s, a_stopped_vcpu_stays_stopped);
 	UNIT_TEST(s, vcpus_park_without_waiting_for_each_other);

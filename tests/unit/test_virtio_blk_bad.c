@@ -6,6 +6,7 @@
  */
 #include "blk_driver.h"
 #include "fake_blk.h"
+#include "touches.h"
 #include "unit.h"
 #include <errno.h>
 #include <linux/virtio_config.h>
@@ -276,6 +277,31 @@ START_TEST(a_short_header_is_an_error)
 	segs[1] = (struct fake_seg){ status, 1, true };
 	expect_chain(&segs[1], 1, status, VIRTIO_BLK_S_IOERR); /* nothing but a status */
 	ck_assert_uint_eq(disk->n_submitted, 0);
+	stop();
+}
+END_TEST
+
+/* What the driver might change meanwhile is read once. */
+START_TEST(a_header_is_read_once)
+{
+	gpa_t page, status;
+	struct fake_seg segs[2];
+	unsigned int one;
+	uint8_t raw[16];
+	uint32_t id, len;
+
+	start_default();
+	page = align_up(fake_driver_alloc(&f, 2 * 4096), 4096); /* nothing else is in it */
+	store_le32(raw, VIRTIO_BLK_T_GET_ID);
+	fake_driver_write(&f, page, raw, sizeof(raw));
+	status = put_status(&f);
+	segs[0] = (struct fake_seg){ page, sizeof(raw), false };
+	segs[1] = (struct fake_seg){ status, 1, true };
+	one = touches_of_one_read(f.mem, page, raw, sizeof(raw));
+	touches_begin(f.mem, page, 4096, NULL);
+	fake_driver_send(&f, 0, segs, 2);
+	ck_assert_uint_eq(touches_end(), one);
+	ck_assert(fake_driver_take_used(&f, 0, &id, &len));
 	stop();
 }
 END_TEST
@@ -667,6 +693,7 @@ static Suite *suite(void)
 	UNIT_TEST(s, only_so_many_bytes_are_at_the_host_at_once);
 	UNIT_TEST(s, a_request_without_a_place_for_its_status_comes_back_untouched);
 	UNIT_TEST(s, a_short_header_is_an_error);
+	UNIT_TEST(s, a_header_is_read_once);
 	UNIT_TEST(s, header_data_and_status_may_be_cut_anywhere);
 	UNIT_TEST(s, data_and_status_in_one_descriptor_are_told_apart);
 	UNIT_TEST(s, a_read_into_memory_that_is_not_writable_moves_nothing);

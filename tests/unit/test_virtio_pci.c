@@ -540,12 +540,15 @@ START_TEST(the_window_leads_to_registers_and_nowhere_else)
 		{ 0, UINT32_MAX - 3, 4 },
 		{ 0, 21, 2 },
 		{ 0, 18, 4 },
+		{ 0, 0x2001, 2 }, /* the device's configuration, which has registers of any width */
+		{ 0, 0x2001, 4 },
 		{ 1, 0, 1 },
 		{ 2, 4096, 4 },
 		{ 3, 0, 4 },
 		{ 4, 0, 4 },
 		{ 5, 0, 4 },
 		{ 6, 0, 4 },
+		{ 7, 0, 4 },
 		{ 255, 0, 4 },
 		{ 0, 0x80000000, 4 },
 	};

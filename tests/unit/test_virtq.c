@@ -3,6 +3,7 @@
  *
  * RAM is two regions with a hole between them, as in a PC with more than 3 GiB.
  */
+#include "touches.h"
 #include "unit.h"
 #include <linux/virtio_config.h>
 #include <linux/virtio_ring.h>
@@ -325,6 +326,92 @@ START_TEST(an_empty_queue_asks_for_the_next_notification)
 }
 END_TEST
 
+/* The driver makes a chain available just when we have said that we want to hear of the next one.
+ */
+static void publish_meanwhile(void)
+{
+	(void)gmem_store_le16(mem, AVAIL + 2, 1);
+}
+
+START_TEST(a_chain_that_comes_while_we_ask_for_notifications_is_seen)
+{
+	start(ALL_FEATURES);
+	desc(0, BUFFER, 1, 0, 0); /* and head 0 */
+	touches_begin(mem, USED, 4096, publish_meanwhile);
+	ck_assert(virtq_pop(&q, &c));
+	ck_assert_uint_eq(touches_end(), 1);
+}
+END_TEST
+
+/*
+ * Each side writes a word, then reads what the other one has written; only with a full barrier in
+ * between does at least one of them see the other's. The race is too rare to be waited for, so this
+ * looks at the instructions. The page behind AVAIL is USED.
+ */
+START_TEST(a_barrier_is_between_asking_for_notifications_and_the_second_look)
+{
+	start(ALL_FEATURES);
+	touches_begin(mem, AVAIL, 2 * 4096, NULL);
+	ck_assert(!virtq_pop(&q, &c));
+	ck_assert_uint_eq(touches_end(), 3); /* avail.idx, avail_event, avail.idx */
+	ck_assert(touches.barrier_before[2]);
+}
+END_TEST
+
+START_TEST(a_barrier_is_between_an_answer_and_the_question_whether_to_interrupt)
+{
+	start(ALL_FEATURES);
+	desc(0, BUFFER, 1, 0, 0);
+	publish(0);
+	ck_assert(virtq_pop(&q, &c));
+	virtq_put(&q, 0, 0);
+	touches_begin(mem, AVAIL, 2 * 4096, NULL);
+	virtq_publish(&q);
+	(void)virtq_wants_interrupt(&q);
+	ck_assert_uint_eq(touches_end(), 2); /* used.idx, used_event */
+	ck_assert(touches.barrier_before[1]);
+}
+END_TEST
+
+/*
+ * What the driver might change meanwhile is read once: each descriptor, the index, the head.
+ */
+START_TEST(what_the_driver_says_is_read_once)
+{
+	unsigned int one, word;
+	uint8_t raw[16];
+	uint16_t idx;
+
+	start(ALL_FEATURES);
+	desc(3, BUFFER, 16, NEXT, 5);
+	desc(5, BUFFER, 32, NEXT | WRITE, 1);
+	desc(1, BUFFER, 64, WRITE, 0);
+	one = touches_of_one_read(mem, DESC, raw, sizeof(raw));
+	ck_assert_uint_ge(one, 1);
+	publish(3);
+	touches_begin(mem, DESC, 4096, NULL);
+	ck_assert(virtq_pop(&q, &c));
+	ck_assert_uint_eq(touches_end(), 3 * one);
+	virtq_put(&q, 3, 0);
+
+	publish(3);
+	touches_begin(mem, AVAIL, 4096, NULL); /* a sanitizer's atomic load may be two */
+	ck_assert(gmem_load_le16(mem, AVAIL + 2, &idx));
+	word = touches_end();
+	touches_begin(mem, AVAIL, 4096, NULL);
+	ck_assert(virtq_pop(&q, &c));
+	ck_assert_uint_eq(touches_end(), 2 * word); /* index, head */
+	virtq_put(&q, 3, 0);
+
+	desc(0, BUFFER, 16, INDIRECT, 0);
+	desc_at(BUFFER, 0, 0x8000, 8, 0, 0);
+	publish(0);
+	touches_begin(mem, BUFFER, 4096, NULL);
+	ck_assert(virtq_pop(&q, &c));
+	ck_assert_uint_eq(touches_end(), one);
+}
+END_TEST
+
 /* Bytes of a chain --------------------------------------------------------------------------- */
 
 START_TEST(bytes_are_copied_across_segments)
@@ -409,6 +496,16 @@ START_TEST(rings_that_are_not_all_ram_do_not_start)
 		ck_assert(!start_at(DESC, AVAIL, bad[i], 0));
 		check_broken("outside of RAM");
 	}
+}
+END_TEST
+
+/* 2.7.6, 2.7.8: the word behind each ring belongs to it, whether or not it is used. */
+START_TEST(a_ring_whose_event_word_is_not_ram_does_not_start)
+{
+	ck_assert(!start_at(DESC, HIGH_END - (4 + 2 * SIZE), USED, 0));
+	check_broken("outside of RAM");
+	ck_assert(!start_at(DESC, AVAIL, HIGH_END - (4 + 8 * SIZE), 0));
+	check_broken("outside of RAM");
 }
 END_TEST
 
@@ -653,10 +750,15 @@ static Suite *suite(void)
 	T(with_event_idx_an_interrupt_comes_when_used_event_is_passed);
 	T(one_interrupt_is_enough_for_several_chains);
 	T(an_empty_queue_asks_for_the_next_notification);
+	T(a_chain_that_comes_while_we_ask_for_notifications_is_seen);
+	T(a_barrier_is_between_asking_for_notifications_and_the_second_look);
+	T(a_barrier_is_between_an_answer_and_the_question_whether_to_interrupt);
+	T(what_the_driver_says_is_read_once);
 	T(bytes_are_copied_across_segments);
 	T(a_size_that_is_no_power_of_two_or_too_large_does_not_start);
 	T(misaligned_rings_do_not_start);
 	T(rings_that_are_not_all_ram_do_not_start);
+	T(a_ring_whose_event_word_is_not_ram_does_not_start);
 	T(an_available_index_that_jumps_breaks_the_queue);
 	T(a_head_out_of_range_breaks_the_queue);
 	T(a_head_that_is_in_flight_breaks_the_queue);
