@@ -1,0 +1,225 @@
+/*
+ * loop.c - a double of src/host/evloop.c whose time is made up: nobody ever waits.
+ *
+ * Where the real loop would sleep until the next timer, the clock jumps there. A loop that has
+ * something to do again and again without an end is a device that spins: that is a crash here.
+ */
+#include "loop.h"
+#include "fuzz.h"
+#include <errno.h>
+#include <poll.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <sys/epoll.h>
+
+#define MAX_FDS 256u
+#define TURN_NS 10000u /* what a round with something to do takes */
+#define MAX_TURNS 50000u /* in one evloop_run(): half a second */
+#define START_NS (1000 * NS_PER_S)
+
+struct evloop {
+	bool stopping;
+	struct ev_timer *timers; /* soonest first */
+	struct ev_task *first, **last;
+	struct ev_fd *fd[MAX_FDS];
+	struct pollfd poll[MAX_FDS];
+	unsigned int n_fds;
+};
+
+static uint64_t now_ns = START_NS;
+
+uint64_t evloop_now_ns(void)
+{
+	return now_ns;
+}
+
+void loop_advance(uint64_t ns)
+{
+	now_ns += ns;
+}
+
+int evloop_create(struct evloop **out, struct err *e)
+{
+	struct evloop *l = calloc(1, sizeof(*l));
+
+	if (!l)
+		return err_set(e, -ENOMEM, "event loop: out of memory");
+	l->last = &l->first;
+	*out = l;
+	now_ns = START_NS;
+	return 0;
+}
+
+void evloop_destroy(struct evloop *l)
+{
+	if (!l)
+		return;
+	/* What is still known here would call into what is gone. */
+	FUZZ_CHECK(l->n_fds == 0 && !l->timers && !l->first);
+	free(l);
+}
+
+int evloop_add(struct evloop *l, struct ev_fd *src, int fd, uint32_t events, ev_fn fn, void *arg)
+{
+	short wanted = (short)((events & EPOLLIN ? POLLIN : 0) | (events & EPOLLOUT ? POLLOUT : 0));
+
+	VMM_BUG_ON(l->n_fds == MAX_FDS);
+	l->fd[l->n_fds] = src;
+	l->poll[l->n_fds++] = (struct pollfd){ .fd = fd, .events = wanted };
+	*src = (struct ev_fd){ .loop = l, .fd = fd, .fn = fn, .arg = arg };
+	return 0;
+}
+
+void evloop_del(struct ev_fd *src)
+{
+	struct evloop *l = src->loop;
+	unsigned int i = 0;
+
+	if (!l)
+		return;
+	while (l->fd[i] != src)
+		i++;
+	l->n_fds--;
+	memmove(&l->fd[i], &l->fd[i + 1], (l->n_fds - i) * sizeof(struct ev_fd *));
+	memmove(&l->poll[i], &l->poll[i + 1], (l->n_fds - i) * sizeof(struct pollfd));
+	src->loop = NULL;
+}
+
+void evloop_timer_set(struct evloop *l, struct ev_timer *t, uint64_t deadline_ns)
+{
+	struct ev_timer **at = &l->timers;
+
+	evloop_timer_cancel(t);
+	while (*at && (*at)->deadline_ns <= deadline_ns)
+		at = &(*at)->next;
+	t->loop = l;
+	t->deadline_ns = deadline_ns;
+	t->next = *at;
+	*at = t;
+}
+
+void evloop_timer_cancel(struct ev_timer *t)
+{
+	struct ev_timer **at;
+
+	if (!t->loop)
+		return;
+	for (at = &t->loop->timers; *at != t; at = &(*at)->next)
+		;
+	*at = t->next;
+	t->loop = NULL;
+}
+
+void evloop_post(struct evloop *l, struct ev_task *t)
+{
+	if (t->queued)
+		return;
+	t->queued = true;
+	t->next = NULL;
+	*l->last = t;
+	l->last = &t->next;
+}
+
+void evloop_unpost(struct evloop *l, struct ev_task *t)
+{
+	struct ev_task **at = &l->first;
+
+	if (!t->queued)
+		return;
+	while (*at != t)
+		at = &(*at)->next;
+	*at = t->next;
+	if (!*at)
+		l->last = at;
+	t->queued = false;
+}
+
+/* The bits of poll() are those of epoll. A callback may take others away: each is looked for anew.
+ */
+static bool run_fds(struct evloop *l)
+{
+	struct ev_fd *ready[MAX_FDS];
+	uint32_t events[MAX_FDS];
+	unsigned int n = 0;
+
+	if (l->n_fds == 0 || poll(l->poll, l->n_fds, 0) <= 0)
+		return false;
+	for (unsigned int i = 0; i < l->n_fds; i++) {
+		if (!l->poll[i].revents)
+			continue;
+		ready[n] = l->fd[i];
+		events[n++] = (uint32_t)l->poll[i].revents;
+	}
+	for (unsigned int i = 0; i < n; i++) {
+		for (unsigned int k = 0; k < l->n_fds; k++) {
+			if (l->fd[k] != ready[i])
+				continue;
+			ready[i]->fn(ready[i]->arg, events[i]);
+			break;
+		}
+	}
+	return true;
+}
+
+static bool run_tasks(struct evloop *l)
+{
+	struct ev_task *t;
+	unsigned int n = 0;
+
+	for (t = l->first; t; t = t->next)
+		n++;
+	if (n == 0)
+		return false;
+	for (; n > 0 && l->first; n--) {
+		t = l->first;
+		l->first = t->next;
+		if (!l->first)
+			l->last = &l->first;
+		t->queued = false;
+		t->fn(t->arg);
+	}
+	return true;
+}
+
+static bool run_timers(struct evloop *l)
+{
+	uint64_t now = now_ns;
+	bool any = false;
+
+	while (l->timers && l->timers->deadline_ns <= now) {
+		struct ev_timer *t = l->timers;
+
+		evloop_timer_cancel(t);
+		t->fn(t->arg);
+		any = true;
+	}
+	return any;
+}
+
+bool loop_turn(struct evloop *l)
+{
+	bool any = run_fds(l);
+
+	any |= run_tasks(l);
+	any |= run_timers(l);
+	return any;
+}
+
+void evloop_run(struct evloop *l)
+{
+	for (unsigned int turns = 0; !l->stopping; turns++) {
+		FUZZ_CHECK(turns < MAX_TURNS); /* it spins */
+		if (loop_turn(l)) {
+			now_ns += TURN_NS;
+			continue;
+		}
+		VMM_BUG_ON(!l->timers); /* it would wait for ever */
+		now_ns = max_u64(now_ns, l->timers->deadline_ns);
+	}
+	l->stopping = false;
+}
+
+void evloop_stop(struct evloop *l)
+{
+	l->stopping = true;
+}
