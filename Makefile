@@ -150,9 +150,8 @@ $(O)/unit/%: $(O)/tests/unit/%.o $(O)/tests/unit/unit.o \
 
 .PRECIOUS: $(O)/tests/%.o
 
-include tests/tests.mk
--include firmware/selftest/selftest.mk firmware/lessons/lessons.mk
--include tests/hostile/hostile.mk tests/fuzz/fuzz.mk tests/fault/fault.mk
+include tests/tests.mk firmware/selftest/selftest.mk firmware/lessons/lessons.mk
+include tests/hostile/hostile.mk tests/fuzz/fuzz.mk tests/fault/fault.mk
 
 # What people type --------------------------------------------------------------------------------
 
@@ -163,7 +162,7 @@ run: setup ## boot Debian's kernel to a shell on the terminal; installs and fetc
 	@tools/boot-shell
 
 .PHONY: test
-test: setup ## build with gcc and clang, lint, unit tests, tiny guests, real kernels (at most 20 minutes)
+test: setup ## all there is: lint, analysers, unit tests, tiny guests, faults, real kernels
 	@tests/run
 
 # The release's unit tests, two programs at a time, and the guest that is built in.
@@ -205,8 +204,8 @@ clean: ## remove build/
 
 .PHONY: help
 help: ## this list
-	@echo "make           build $(BUILD)/vmm (V=1 shows the commands)"
-	@sed -n 's/^\([a-z-]*\):[^#]*## \(.*\)/make \1|\2/p' Makefile | \
-		while IFS='|' read -r t h; do printf '%-14s %s\n' "$$t" "$$h"; done
+	@echo "make              build $(BUILD)/vmm (V=1 shows the commands)"
+	@sed -n 's/^\([a-z-]*\):[^#]*## \(.*\)/make \1|\2/p' Makefile tests/*/*.mk | \
+		while IFS='|' read -r t h; do printf '%-17s %s\n' "$$t" "$$h"; done
 
 -include $(shell find $(O) -name '*.d' 2>/dev/null)

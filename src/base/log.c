@@ -4,6 +4,7 @@
  * Life of a VM: any time, any thread. A line is built in a local buffer and leaves in one write(2).
  * Lines that a guest can cause go through log_guest(), so that no guest can flood a log.
  */
+#include <errno.h>
 #include <poll.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -48,9 +49,13 @@ bool log_level_parse(const char *s, enum log_level *out)
 void log_write(const char *data, size_t len, int wait_ms)
 {
 	struct pollfd p = { .fd = STDERR_FILENO, .events = POLLOUT };
+	int rc;
 
+	do { /* a kick of this vCPU must not cost a line */
+		rc = poll(&p, 1, wait_ms);
+	} while (rc < 0 && errno == EINTR);
 	/* Nobody is left to tell if stderr is gone or does not take it. */
-	if (poll(&p, 1, wait_ms) <= 0 || write(STDERR_FILENO, data, len) < 0)
+	if (rc <= 0 || write(STDERR_FILENO, data, len) < 0)
 		return;
 }
 

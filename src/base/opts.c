@@ -58,7 +58,7 @@ static int unknown(const struct opt *table, const char *name, struct err *e)
 	const char *names[64], *near;
 	size_t n = 0;
 
-	for (; table[n].name && n < ARRAY_SIZE(names) - 1; n++)
+	for (; n < ARRAY_SIZE(names) - 1 && table[n].name; n++)
 		names[n] = table[n].name;
 	names[n] = NULL;
 	near = opts_nearest(name, names);

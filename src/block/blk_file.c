@@ -113,6 +113,11 @@ int blk_lock(int fd, bool exclusive, struct err *e)
 
 /* Opening ------------------------------------------------------------------------------------ */
 
+static bool is_about_writing(int code)
+{
+	return code == EACCES || code == EPERM || code == EROFS || code == ETXTBSY;
+}
+
 static int open_error(const struct disk_spec *spec, bool writes, struct err *e)
 {
 	int code = errno;
@@ -124,7 +129,7 @@ static int open_error(const struct disk_spec *spec, bool writes, struct err *e)
 		return err_set(e, -code, "the host uses this device; is it mounted?");
 	if (code == EISDIR)
 		return err_set(e, -code, "neither a file nor a block device");
-	if (writes && access(spec->path, R_OK) == 0)
+	if (writes && is_about_writing(code) && access(spec->path, R_OK) == 0)
 		return err_set(e, -code, "%s; with ,ro or ,snapshot it need not be writable",
 			       strerror(code));
 	return -code;

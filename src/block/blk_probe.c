@@ -139,7 +139,10 @@ static uint32_t probe_align(const struct blk_file *f)
 
 int blk_probe(struct blk_file *f, struct err *e)
 {
+	errno = 0;
 	f->info.size = blk_file_size(f);
+	if (f->info.size == 0 && errno)
+		return err_errno(e, "size");
 	if (f->info.size > INT64_MAX)
 		return err_set(e, -EFBIG, "too large");
 	if (f->is_device)

@@ -31,16 +31,20 @@ static bool arrange(struct setup *s)
 	int *const fds[] = { &s->null_fd, &s->null_fd, &s->err_fd, &s->fd, &s->fail_fd };
 
 	for (unsigned int i = 1; i < ARRAY_SIZE(fds); i++) {
-		*fds[i] = fcntl(*fds[i], F_DUPFD_CLOEXEC, (int)ARRAY_SIZE(fds));
-		if (*fds[i] < 0)
+		int fd = fcntl(*fds[i], F_DUPFD_CLOEXEC, (int)ARRAY_SIZE(fds));
+
+		if (fd < 0) /* fail_fd stays, to tell so */
 			return false;
+		*fds[i] = fd;
 	}
 	for (int i = 0; i < (int)ARRAY_SIZE(fds); i++) {
 		if (dup2(*fds[i], i) < 0)
 			return false;
 	}
 	s->fail_fd = CHILD_FD + 1;
-	fcntl(s->fail_fd, F_SETFD, FD_CLOEXEC);
+	if (fcntl(s->fail_fd, F_SETFD, FD_CLOEXEC) <
+	    0) /* else our parent waits for its end in vain */
+		return false;
 	/* By number: nothing is left open that the program was not given. */
 	return syscall(SYS_close_range, s->fail_fd + 1, ~0u, CLOSE_RANGE_CLOEXEC) == 0 ||
 	       errno == ENOSYS || errno == EINVAL;
@@ -93,8 +97,10 @@ static int wait_for_exec(struct child *c, int fail_fd, const char *name, struct 
 	do {
 		n = read(fail_fd, &error, sizeof(error));
 	} while (n < 0 && errno == EINTR);
-	if (n != (ssize_t)sizeof(error))
+	if (n == 0)
 		return 0;
+	if (n < 0)
+		error = errno;
 	child_stop(c);
 	errno = error;
 	return err_errno(e, "%s", name);

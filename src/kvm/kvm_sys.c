@@ -83,7 +83,12 @@ int kvm_sys_open_any(struct kvm_sys *k, struct err *e)
 		return explain_open(e);
 	version = ioctl(k->fd, KVM_GET_API_VERSION, 0);
 	size = ioctl(k->fd, KVM_GET_VCPU_MMAP_SIZE, 0);
-	if (version != KVM_API_VERSION || size < (int)sizeof(struct kvm_run)) {
+	if (version < 0 || size < (int)sizeof(struct kvm_run)) {
+		err_errno(e, KVM_DEVICE ": is it KVM's?");
+		kvm_sys_close(k);
+		return e->code;
+	}
+	if (version != KVM_API_VERSION) {
 		kvm_sys_close(k);
 		return err_set(e, -ENOTSUP, KVM_DEVICE ": speaks KVM API version %d, we speak %d",
 			       version, KVM_API_VERSION);

@@ -172,7 +172,7 @@ int machine_build(struct machine **out, const struct vm_config *cfg, struct err 
 	struct machine *m = calloc(1, sizeof(*m));
 
 	if (!m)
-		return err_set(e, -ENOMEM, "out of memory");
+		return err_set(e, -ENOMEM, "machine: out of memory");
 	m->cfg = cfg;
 	m->sys.fd = m->vm.fd = m->initrd.fd = -1;
 	pthread_mutex_init(&m->event_lock, NULL);

@@ -23,42 +23,68 @@
 
 /* As JSON ------------------------------------------------------------------------------------ */
 
+/* An object that is being filled. failed: something of it is missing, because memory ran out. */
+struct object {
+	json_t *o;
+	bool failed;
+};
+
+static struct object object_new(void)
+{
+	json_t *o = json_object();
+
+	return (struct object){ o, !o };
+}
+
+/* Takes val over. */
+static void add(struct object *o, const char *name, json_t *val)
+{
+	if (json_object_set_new(o->o, name, val) < 0) /* also if either is NULL */
+		o->failed = true;
+}
+
+static void add_object(struct object *o, const char *name, struct object *val)
+{
+	add(o, name, val->o);
+	o->failed |= val->failed;
+}
+
 static void add_counter(void *arg, const char *name, uint64_t value)
 {
 	/* JSON's numbers, as most read them, are exact up to 2^53: no counter gets there. */
-	json_object_set_new(arg, name, json_integer((json_int_t)value));
+	add(arg, name, json_integer((json_int_t)value));
 }
 
 /* Under its name, or its type; of two of one type the second is "type-2". */
-static void add_device(json_t *devices, const struct device *d)
+static void add_device(struct object *devices, const struct device *d)
 {
 	const char *type = d->type ? d->type : d->ops->type, *name = d->name ? d->name : type;
-	json_t *o = json_object();
+	struct object o = object_new();
 	char key[64];
 
 	snprintf(key, sizeof(key), "%s", name);
-	for (unsigned int i = 2; json_object_get(devices, key); i++)
+	for (unsigned int i = 2; json_object_get(devices->o, key); i++)
 		snprintf(key, sizeof(key), "%.50s-%u", name, i);
-	json_object_set_new(o, "type", json_string(type));
+	add(&o, "type", json_string(type));
 	if (d->ops->counters)
-		d->ops->counters((struct device *)d, add_counter, o);
-	json_object_set_new(devices, key, o);
+		d->ops->counters((struct device *)d, add_counter, &o);
+	add_object(devices, key, &o);
 }
 
-/* NULL: out of memory; jansson's functions pass that on. */
+/* NULL: out of memory; half of the numbers would be none. */
 static char *as_text(const struct machine *m, size_t flags)
 {
 	uint64_t ms = (evloop_now_ns() - m->cfg->start_ns) / NS_PER_MS;
-	json_t *all = json_object(), *devices = json_object();
+	struct object all = object_new(), devices = object_new();
 	char *text;
 
 	for (unsigned int i = 0; i < m->n_devices; i++)
-		add_device(devices, m->devices[i]);
-	json_object_set_new(all, "uptime_ms", json_integer((json_int_t)ms));
-	json_object_set_new(all, "vcpus", json_integer(cpu_topology_total(&m->cfg->cpus)));
-	json_object_set_new(all, "devices", devices);
-	text = json_dumps(all, flags);
-	json_decref(all);
+		add_device(&devices, m->devices[i]);
+	add(&all, "uptime_ms", json_integer((json_int_t)ms));
+	add(&all, "vcpus", json_integer(cpu_topology_total(&m->cfg->cpus)));
+	add_object(&all, "devices", &devices);
+	text = all.failed ? NULL : json_dumps(all.o, flags);
+	json_decref(all.o);
 	return text;
 }
 

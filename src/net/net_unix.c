@@ -205,7 +205,7 @@ static int open_socket(struct net_unix *u, struct err *e)
 	if (set_names(u, e) < 0)
 		return e->code;
 	if (u->listener.fd >= 0 && watch_listener(u) < 0)
-		return err_set(e, -ENOSPC, "unix=%s: the event loop is full", u->path);
+		return err_errno(e, "unix=%s: event loop", u->path);
 	return 0;
 }
 

@@ -369,13 +369,15 @@ static unsigned int shift_of(enum virtio_queue_reg reg)
 
 static uint32_t queue_get(struct virtq *q, enum virtio_queue_reg reg)
 {
+	const gpa_t *at = address_of(q, reg);
+
 	if (reg == VIRTIO_QUEUE_MAX_SIZE)
 		return q->max_size;
 	if (reg == VIRTIO_QUEUE_SIZE)
 		return q->size;
 	if (reg == VIRTIO_QUEUE_ENABLE)
 		return q->enabled;
-	return (uint32_t)(*address_of(q, reg) >> shift_of(reg));
+	return at ? (uint32_t)(*at >> shift_of(reg)) : 0;
 }
 
 static void queue_set(struct virtio_dev *v, struct virtq *q, enum virtio_queue_reg reg,

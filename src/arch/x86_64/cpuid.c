@@ -36,6 +36,7 @@ struct cpu_view { /* one vCPU's place */
 	bool deadline, intel;
 	bool large; /* some vCPU has an APIC id past 254 */
 	uint32_t tsc_khz;
+	uint32_t max_leaf; /* as KVM has it */
 };
 
 static uint32_t set_bit_if(uint32_t v, uint32_t bit, bool on)
@@ -148,7 +149,7 @@ static void fix_amd(struct kvm_cpuid_entry2 *e, const struct cpu_view *v)
 /* With the rates told, a kernel calibrates neither its TSC nor its APIC timer. */
 static void add_clock(struct kvm_cpuid2 *c, const struct cpu_view *v)
 {
-	struct kvm_cpuid_entry2 *base = find(c, KVM_CPUID_BASE, 0), *max = find(c, 0, 0);
+	struct kvm_cpuid_entry2 *base = find(c, KVM_CPUID_BASE, 0);
 
 	if (v->tsc_khz == 0)
 		return;
@@ -160,7 +161,7 @@ static void add_clock(struct kvm_cpuid2 *c, const struct cpu_view *v)
 	}
 	/* SDM: TSC = ECX * EBX / EAX; Linux takes ECX for the APIC timer's rate, too. Intel only.
 	 */
-	if (v->intel && max->eax >= 0x15)
+	if (v->intel && v->max_leaf >= 0x15)
 		add(c, (struct kvm_cpuid_entry2){ .function = 0x15,
 						  .eax = APIC_TIMER_KHZ,
 						  .ebx = v->tsc_khz,
@@ -201,16 +202,19 @@ int cpuid_init(struct kvm_vcpu *v, unsigned int index, const struct cpu_topology
 		.deadline = kvm_sys_cap(sys, KVM_CAP_TSC_DEADLINE_TIMER) > 0,
 		.tsc_khz = kvm_vcpu_tsc_khz(v),
 	};
+	const struct kvm_cpuid_entry2 *vendor;
 	struct kvm_cpuid2 *c;
 	int rc;
 
 	if (kvm_sys_supported_cpuid(sys, &c, e) < 0)
 		return e->code;
-	if (!find(c, 0, 0)) {
+	vendor = find(c, 0, 0);
+	if (!vendor) {
 		free(c);
 		return err_set(e, -ENOTSUP, "KVM_GET_SUPPORTED_CPUID: no leaf 0");
 	}
-	view.intel = find(c, 0, 0)->ebx == VENDOR_INTEL_EBX;
+	view.max_leaf = vendor->eax;
+	view.intel = vendor->ebx == VENDOR_INTEL_EBX;
 	describe(c, &view);
 	rc = kvm_vcpu_set_cpuid(v, c, e);
 	free(c);
