@@ -11,7 +11,7 @@ if [ -z "${DEFAULT_SIGNALS:-}" ]; then
 	exec env --default-signal=HUP,INT,QUIT DEFAULT_SIGNALS=yes "$0" "$@"
 fi
 ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
-BUILD=${BUILD:-$ROOT/build}
+BUILD=$(realpath -m "${BUILD:-$ROOT/build}")
 VMM=${VMM:-$BUILD/vmm} # another variant's program may be put in its place
 export XDG_CACHE_HOME
 
@@ -37,8 +37,8 @@ has() { # has FILE TEXT: the file contains the text
 run_one() {
 	local name=$1 rc why retry=${RETRY:-}
 	T=$(mktemp -d)
-	export XDG_CACHE_HOME=${XDG_CACHE_HOME:-$T/cache}
 	(
+		export XDG_CACHE_HOME=${XDG_CACHE_HOME:-$T/cache}
 		set -eE
 		trap "[ -e '$T/why' ] || echo \"\$BASH_COMMAND (line \$LINENO)\" >'$T/why'" ERR
 		cd "$T"

@@ -22,7 +22,7 @@ int err_set(struct err *e, int code, const char *fmt, ...)
 
 int err_errno(struct err *e, const char *fmt, ...)
 {
-	int code = errno;
+	int code = errno ? errno : EIO; /* 0 would be a success to whoever gets it */
 	va_list ap;
 	size_t n;
 

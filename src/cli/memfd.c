@@ -5,9 +5,24 @@
  * Life of a VM: before it is built. Main thread.
  */
 #include "cli.h"
+#include <stdint.h>
 #include <stdio.h>
 #include <sys/mman.h>
 #include <unistd.h>
+
+/* A limit on the size of files makes it short. */
+static int write_all(int fd, const uint8_t *data, size_t len)
+{
+	while (len > 0) {
+		ssize_t n = write(fd, data, len);
+
+		if (n < 0)
+			return -1;
+		data += n;
+		len -= (size_t)n;
+	}
+	return 0;
+}
 
 int cli_memfd(char path[CLI_PATH_MAX], const char *name, const void *data, size_t len, size_t size,
 	      struct err *e)
@@ -16,7 +31,7 @@ int cli_memfd(char path[CLI_PATH_MAX], const char *name, const void *data, size_
 
 	if (fd < 0)
 		return err_errno(e, "%s: memfd_create", name);
-	if (write(fd, data, len) != (ssize_t)len || ftruncate(fd, (off_t)size) < 0) {
+	if (write_all(fd, data, len) < 0 || ftruncate(fd, (off_t)size) < 0) {
 		err_errno(e, "%s: in memory", name);
 		close(fd);
 		return e->code;

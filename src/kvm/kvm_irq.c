@@ -98,11 +98,17 @@ static struct kvm_irq_table *table_create(void)
 	return t;
 }
 
-static void table_destroy(struct kvm_irq_table *t)
+/* The last user has gone, or the first one never came. */
+static void drop_unused_table(struct kvm_vm *vm)
 {
+	struct kvm_irq_table *t = vm->irq_table;
+
+	if (!t || t->n_users > 0)
+		return;
 	pthread_mutex_destroy(&t->lock);
 	free(t->routes);
 	free(t);
+	vm->irq_table = NULL;
 }
 
 /* Room for one message more; there is one for each GSI, so that no guest can make us fail later. */
@@ -257,6 +263,7 @@ int kvm_irq_msi_init(struct kvm_irq_msi *m, struct kvm_vm *vm, struct err *e)
 	if (!vm->irq_table)
 		vm->irq_table = table_create();
 	if (!vm->irq_table || !table_grow(vm->irq_table)) {
+		drop_unused_table(vm);
 		close(fd);
 		return err_set(e, -ENOMEM, "interrupt routes: out of memory");
 	}
@@ -278,10 +285,8 @@ void kvm_irq_msi_fini(struct kvm_irq_msi *m)
 	kvm_irq_msi_clear(m);
 	close(m->fd);
 	vm->irq_table->used[m->gsi / 64] &= ~(UINT64_C(1) << m->gsi % 64);
-	if (--vm->irq_table->n_users == 0) {
-		table_destroy(vm->irq_table);
-		vm->irq_table = NULL;
-	}
+	vm->irq_table->n_users--;
+	drop_unused_table(vm);
 	*m = (struct kvm_irq_msi){ 0 };
 }
 

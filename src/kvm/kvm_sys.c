@@ -81,6 +81,7 @@ int kvm_sys_open_any(struct kvm_sys *k, struct err *e)
 	k->fd = open(KVM_DEVICE, O_RDWR | O_CLOEXEC);
 	if (k->fd < 0)
 		return explain_open(e);
+	errno = 0;
 	version = ioctl(k->fd, KVM_GET_API_VERSION, 0);
 	size = ioctl(k->fd, KVM_GET_VCPU_MMAP_SIZE, 0);
 	if (version < 0 || size < (int)sizeof(struct kvm_run)) {

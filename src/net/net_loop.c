@@ -37,6 +37,7 @@ struct net_loop {
 	uint32_t armed; /* EPOLLIN, EPOLLOUT */
 	struct frame *first, **last;
 	size_t n_frames, n_bytes;
+	struct log_limit limit;
 };
 
 static struct net_loop *of(struct netif *n)
@@ -133,7 +134,7 @@ static void loop_watch(struct netif *n, unsigned int pair, uint32_t events)
 	l->armed = events;
 	if (events && evloop_add(l->loop, &l->ev, l->fd, events, on_event, l) < 0) {
 		l->armed = 0;
-		log_error("%s: loop: the event loop is full", l->name);
+		log_guest(&l->limit, "%s: loop: event loop: %s", l->name, strerror(errno));
 	}
 }
 

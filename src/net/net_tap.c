@@ -33,6 +33,7 @@ struct net_tap {
 	struct tap_watch watch;
 	bool gone; /* the interface has been deleted */
 	struct tap_pair pairs[NET_MAX_PAIRS];
+	struct log_limit limit;
 };
 
 static const struct {
@@ -66,7 +67,8 @@ static void rearm(struct tap_pair *p)
 	p->armed = events;
 	if (events && evloop_add(t->loop, &p->ev, t->tap.fds[i], events, on_event, p) < 0) {
 		p->armed = 0;
-		log_error("%s: %s: the event loop is full", t->name, t->tap.name);
+		log_guest(&t->limit, "%s: %s: event loop: %s", t->name, t->tap.name,
+			  strerror(errno));
 	}
 }
 

@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <vmm/base/bug.h>
 #include <vmm/virtio/virtio_console.h>
 
@@ -55,13 +56,21 @@ int console_spec_parse_port(struct console_spec *s, const char *text, struct err
 	return 0;
 }
 
+/* What is no file: whoever writes there does not write over anything. */
+static bool is_device(const char *path)
+{
+	struct stat st;
+
+	return stat(path, &st) == 0 && S_ISCHR(st.st_mode);
+}
+
 /* Is the other end of port i that of another port, or of COM1, too? */
 static bool is_shared(const struct console_spec *s, const struct chardev_spec *serial,
 		      unsigned int i)
 {
 	struct chardev_spec c = console_spec_chardev(s, i);
 
-	if (!c.path)
+	if (!c.path || is_device(c.path))
 		return false;
 	for (unsigned int k = 0; k < i; k++) {
 		struct chardev_spec other = console_spec_chardev(s, k);

@@ -87,9 +87,10 @@ struct fault_seen fault_disarm(void)
 /* Whether it is one of the first calls from this line. */
 static bool counts(struct state *s, uintptr_t from)
 {
-	for (unsigned int i = from % SITES;; i = (i + 1) % SITES) {
+	for (unsigned int i = from % SITES, looked = 0;; i = (i + 1) % SITES) {
 		uintptr_t nobody = 0;
 
+		VMM_BUG_ON(looked++ == SITES);
 		if (__atomic_compare_exchange_n(&s->site[i].from, &nobody, from, false,
 						__ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST) ||
 		    nobody == from)

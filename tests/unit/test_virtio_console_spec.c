@@ -117,6 +117,10 @@ START_TEST(one_file_or_socket_is_the_other_end_of_one_thing_only)
 	ck_ok(console_spec_check(&s, &serial, &e));
 	ck_ok(console_spec_parse_port(&s, "b=unix=sock", &e));
 	ck_fails(console_spec_check(&s, &serial, &e), -EINVAL, "sock is the other end of two");
+	ck_ok(console_spec_parse_console(&s, "file=/dev/null", &e));
+	serial.path = "/dev/null";
+	s.n_ports = 0;
+	ck_ok(console_spec_check(&s, &serial, &e));
 }
 END_TEST
 

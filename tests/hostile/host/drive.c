@@ -41,6 +41,7 @@
 #define REST_MS 10
 #define REST_TRIES 200
 #define REST_LOOKS 5
+#define REST_LOOK_US 200 /* between two of them: long enough for a worker to wake it up */
 #define LINE_MAX_BYTES 512
 #define PEER_IN (512 * 1024)
 #define PEER_OUT (8 * 1024 * 1024) /* more than a guest sends without reading */
@@ -134,6 +135,7 @@ static double loop_time(void)
 	char path[64], text[128];
 
 	snprintf(path, sizeof(path), "/proc/%d/task/%d/schedstat", (int)child, (int)child);
+	/* When it has ended, that is for judge_end() to say. */
 	if (!slurp(path, text, sizeof(text)))
 		return 0;
 	return strtod(text, NULL) / 1e6;
@@ -191,8 +193,10 @@ static int connect_to(const char *path)
 			fcntl(fd, F_SETFL, O_NONBLOCK);
 			return fd;
 		}
-		if (waitpid(child, &(int){ 0 }, WNOHANG) != 0)
+		if (waitpid(child, &(int){ 0 }, WNOHANG) != 0) {
+			child = 0;
 			break;
+		}
 		usleep(10000);
 	}
 	die(path);
@@ -306,6 +310,8 @@ static bool loop_rests(void)
 		in_a_row = loop_sleeps() ? in_a_row + 1 : 0;
 		if (in_a_row == 0)
 			serve_for(REST_MS);
+		else
+			usleep(REST_LOOK_US);
 	}
 	return in_a_row == REST_LOOKS;
 }
@@ -441,6 +447,7 @@ static void start(char **command)
 	if (child < 0)
 		die("fork");
 	if (child == 0) {
+		signal(SIGPIPE, SIG_DFL);
 		dup2(in[0], STDIN_FILENO);
 		dup2(out[1], STDOUT_FILENO);
 		execvp(command[0], command);
@@ -481,7 +488,7 @@ int main(int argc, char **argv)
 	vm_name = argv[2];
 	grow_kib = atol(argv[3]) * 1024;
 	loop_ms_max = atol(argv[4]);
-	json = fopen(argv[1], "a");
+	json = fopen(argv[1], "ae");
 	if (!json)
 		die(argv[1]);
 	signal(SIGPIPE, SIG_IGN);
@@ -491,6 +498,8 @@ int main(int argc, char **argv)
 	start(argv + 6);
 	console.fd = connect_to("con.sock");
 	before = look();
+	if (before.hwm_kib <= 0 || before.threads < 1 || before.fds < 1 || before.loop_ms <= 0)
+		die("/proc tells no memory, threads, descriptors or schedstat of the VMM");
 	watch();
 	if (waitpid(child, &status, 0) < 0)
 		die("waitpid");
