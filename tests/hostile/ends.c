@@ -58,6 +58,7 @@ static void init_myself(void)
 
 static void reset(void)
 {
+	put("resetting\n");
 	for (;;) {
 		out8(0x64, 0xfe);
 		out8(0x92, 1);
