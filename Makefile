@@ -167,7 +167,7 @@ test: setup ## all there is: lint, analysers, unit tests, tiny guests, faults, r
 
 # The release's unit tests, two programs at a time, and the guest that is built in.
 .PHONY: check-fast
-check-fast: all unit ## unit tests and selftest, in less than a minute
+check-fast: all unit ## unit tests and selftest: the inner loop, about half a minute once it is built
 	@tests/check-fast
 
 .PHONY: lint

@@ -56,9 +56,10 @@ next:
 	 * The exit. A guest has no ports of its own: at this instruction the processor leaves the
 	 * guest, and KVM returns from the VMM's ioctl(KVM_RUN) with the port and the byte. The
 	 * VMM plays the serial port, then calls KVM_RUN again: the guest goes on at the next line.
+	 * ("Exit" means one to the VMM in all lessons; what KVM answers by itself we never see.)
 	 *
-	 * A driver in good order asks first whether there is room for a byte. The port of a PC
-	 * takes 16 at once, so we get away with it.
+	 * A driver in good order asks first whether there is room for a byte: a real port holds
+	 * one until its FIFO is on. Ours has sent it before the guest goes on.
 	 */
 	out %al, %dx
 	jmp next

@@ -21,7 +21,7 @@
 #define COM1_MCR	(COM1 + 4)	/* bit 3: output 2, which on a PC connects the wire */
 #define COM1_IRQ	4		/* the wire ends at this pin of the interrupt controller */
 
-#define PIC		0x20		/* that is an Intel 8259. KVM plays it, in the kernel */
+#define PIC		0x20		/* an Intel 8259. KVM plays it; our ACPI tables do not name it */
 #define FIRST_VECTOR	32		/* of its pin 0; those below are the processor's own */
 #define ENTRY		((FIRST_VECTOR + COM1_IRQ) * 4)
 
@@ -63,7 +63,7 @@ real:
 	mov $hello - BASE, %si
 	cld
 
-	/* No exit at these five: the kernel answers, and the VMM never hears of it. */
+	/* No exit at these five, nor at the one below: KVM answers, the VMM never hears of it. */
 	outb PIC, 0x11			/* start over, three words follow */
 	outb PIC + 1, FIRST_VECTOR
 	outb PIC + 1, 0			/* there is no second controller */

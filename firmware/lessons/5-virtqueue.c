@@ -4,8 +4,10 @@
  * A virtio device needs no exit for each byte: driver and device share memory. The driver describes
  * buffers in a table, and puts the number of a description into a ring, "avail"; the device fills
  * the buffer and puts the number into another ring, "used". This guest asks the entropy device for
- * random bytes. VIRTIO 1.2: 2.7 "Split Virtqueues", 3.1 "Device Initialization", 4.2 "Virtio Over
- * MMIO", 5.4 "Entropy Device". See lesson 3 for how this C starts.
+ * random bytes. Left out for brevity: VERSION, the largest QUEUE_NUM, waiting for the end of the
+ * reset; firmware/selftest has them. VIRTIO 1.2: 2.7 "Split Virtqueues", 3.1 "Device
+ * Initialization", 4.2 "Virtio Over MMIO", 5.4 "Entropy Device". See lesson 3 for how this C
+ * starts.
  */
 #include <stdint.h>
 

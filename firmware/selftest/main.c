@@ -2,8 +2,8 @@
  * main.c - the guest of `vmm selftest`: starts everything that there is, checks it, and ends.
  *
  * guest_main() is entered by firmware/runtime/start.S in long mode, at ring 0, on the boot CPU.
- *What needs ring 0 is done there: the interrupt table, and little else. The rest runs at ring 3,
- *which is fast where KVM is software, too.
+ * What needs ring 0 is done there: the interrupt table, and little else. The rest runs at ring 3,
+ * which is fast where KVM is software, too.
  *
  * One line for each check on the serial port, "ok NAME" or "FAIL NAME: why"; the last line is
  * "N passed, N failed". Words on the command line:
@@ -11,8 +11,9 @@
  *	cpus=N		how many CPUs there are
  *	mmio=1		the virtio devices are not on the PCI bus
  *	verbose=1	tell numbers, too
- *	end=N		how it ends if all went well: 0 by the exit port, 1 by power off, 2 by a
- *reset fuzz=SEED	no checks, but fuzz_count=N random accesses
+ *	end=N		how it ends if all went well:
+ *			0 by the exit port, 1 by power off, 2 by a reset
+ *	fuzz=SEED	no checks, but fuzz_count=N random accesses
  */
 #include "check.h"
 #include "cpu.h"

@@ -30,7 +30,7 @@
 #define F_EVENT_IDX (UINT64_C(1) << 29)
 #define F_VERSION_1 (UINT64_C(1) << 32)
 
-#define VIRTQ_SIZE 32u /* of each queue of ours, at most; a power of two */
+#define VIRTQ_SIZE 32u /* of each queue of ours; a power of two */
 #define VIRTQ_MAX 8u /* queues of a device that we use */
 #define MAX_PIECES 8u /* of a request */
 #define MAX_DEVICES 16u
@@ -44,6 +44,7 @@ struct virtq { /* 2.7 */
 	uint16_t kicked; /* avail->idx at the last notification */
 	bool event_idx, indirect; /* negotiated */
 	unsigned int vector; /* the interrupt that tells of used buffers */
+	uint32_t notify_off; /* PCI: where to write, behind virtio.notify */
 	struct virtq_memory *memory; /* what the device reads and writes: virtio.c */
 };
 
@@ -66,8 +67,8 @@ struct virtio {
 
 struct virtio_transport {
 	uint8_t (*get_status)(struct virtio *v);
-	void (*set_status)(struct virtio *v,
-			   uint8_t status); /* 0: returns when the reset is done */
+	/* 0 starts a reset, which is done when get_status() says 0. */
+	void (*set_status)(struct virtio *v, uint8_t status);
 	uint64_t (*get_features)(struct virtio *v);
 	void (*set_features)(struct virtio *v, uint64_t features);
 	/* Both return NULL, or what is wrong. */
@@ -129,6 +130,7 @@ static inline uint32_t config32(struct virtio *v, unsigned int off)
 {
 	return *(volatile uint32_t *)(v->config + off);
 }
+/* What changes while it is read has to be read again, by ConfigGeneration (2.5.1); ours do not. */
 static inline uint64_t config64(struct virtio *v, unsigned int off)
 {
 	return config32(v, off) | (uint64_t)config32(v, off + 4) << 32;

@@ -92,6 +92,7 @@ static const char *setup_queue(struct virtio *v, struct virtq *q, uint64_t desc,
 	if (*reg16(v, QUEUE_SIZE) < q->size)
 		return *reg16(v, QUEUE_SIZE) == 0 ? "a queue is missing" : "a queue is too small";
 	*reg16(v, QUEUE_SIZE) = q->size;
+	q->notify_off = *reg16(v, QUEUE_NOTIFY_OFF) * v->notify_multiplier; /* 4.1.4.4 */
 	q->vector = v->vector + 1u + q->index;
 	msix_set(v->msix, q->index + 1u, (uint8_t)q->vector);
 	*reg16(v, QUEUE_VECTOR) = (uint16_t)(q->index + 1);
@@ -114,9 +115,7 @@ static const char *setup_interrupts(struct virtio *v)
 
 static void notify(struct virtio *v, uint16_t index)
 {
-	*reg16(v, QUEUE_SELECT) = index;
-	*(volatile uint16_t *)(v->notify + *reg16(v, QUEUE_NOTIFY_OFF) * v->notify_multiplier) =
-		index;
+	*(volatile uint16_t *)(v->notify + v->q[index].notify_off) = index;
 }
 
 static uint32_t get_isr(struct virtio *v)
@@ -146,17 +145,19 @@ static void find_areas(struct virtio *v)
 
 		switch (pci_read(v->slot, cap + CAP_TYPE_AT) & 0xff) {
 		case CAP_COMMON:
-			v->regs = at;
+			v->regs = v->regs ? v->regs : at;
 			break;
 		case CAP_NOTIFY:
+			if (v->notify)
+				break;
 			v->notify = at;
 			v->notify_multiplier = pci_read(v->slot, cap + CAP_MULTIPLIER_AT);
 			break;
 		case CAP_ISR:
-			v->isr = at;
+			v->isr = v->isr ? v->isr : at;
 			break;
 		case CAP_DEVICE:
-			v->config = at;
+			v->config = v->config ? v->config : at;
 			break;
 		}
 	}
@@ -180,7 +181,7 @@ static bool probe(struct virtio *v, unsigned int slot)
 	};
 	pci_write(slot, PCI_COMMAND, PCI_COMMAND_MEMORY | PCI_COMMAND_MASTER);
 	find_areas(v);
-	/* 6.8.2.4: in the lowest three bits, the BAR that the table is in */
+	/* PCI 3.0, 6.8.2.4: in the lowest three bits, the BAR that the table is in */
 	v->msix = pci_bar(slot, pci_read(slot, msix + 4) & 7) + (pci_read(slot, msix + 4) & ~7u);
 	return v->regs && v->notify && v->isr; /* 5.4.4: not every type has a configuration */
 }

@@ -20,6 +20,7 @@ struct fake_blk {
 	bool at_once; /* answer each request with `result`, in the next round of the loop */
 	int result;
 	uint64_t size_now; /* what size() says */
+	uint64_t size_told; /* the largest that the device has heard of: no request may go beyond */
 	struct blk_req *held[FAKE_BLK_MAX]; /* in flight, in the order of submission */
 	unsigned int n_held;
 	unsigned int n_submitted, n_kicks, n_drains;

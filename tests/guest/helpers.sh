@@ -20,6 +20,7 @@ start() {
 
 # start_cmd CMD...: with the signals that shells ignore in background processes as they are in the foreground
 start_cmd() {
+	: >"$T/out" # what the last one has said is no sign of life of this one
 	env --default-signal=INT,QUIT "$@" >"$T/out" 2>"$T/err" <&0 &
 	pid=$!
 	trap 'kill -9 $pid 2>/dev/null || :' EXIT

@@ -3,7 +3,7 @@
  *
  * Loop thread only. What is behind it is a file or a block device (blk_raw), a temporary layer over
  * another one (blk_snapshot), or a double of a test. The caller has checked each request against
- * info.size; the backend answers with 0 or -errno, in any order.
+ * info.size, or what size() has told since; the backend answers with 0 or -errno, in any order.
  */
 #ifndef VMM_BLOCK_BLK_H
 #define VMM_BLOCK_BLK_H
