@@ -6,8 +6,7 @@
  * the buffer and puts the number into another ring, "used". This guest asks the entropy device for
  * random bytes. Left out for brevity: VERSION, the largest QUEUE_NUM, waiting for the end of the
  * reset; firmware/selftest has them. VIRTIO 1.2: 2.7 "Split Virtqueues", 3.1 "Device
- * Initialization", 4.2 "Virtio Over MMIO", 5.4 "Entropy Device". See lesson 3 for how this C
- * starts.
+ * Initialization", 4.2 "Virtio Over MMIO", 5.4 "Entropy Device". For how it starts: lesson 3.
  */
 #include <stdint.h>
 
