@@ -384,7 +384,7 @@ const struct opt selftest_options[] = {
 	{ "verbose", NULL, "Tells numbers, times, and what the devices complain about.",
 	  set_verbose },
 	{ "fuzz", "SEED[,N]",
-	  "Instead of the checks, N random accesses (default 20000) to ports and device memory.\n"
+	  "Instead of the checks, N random accesses (default 20000) to ports, memory and MSRs.\n"
 	  "The same seed makes the same ones.",
 	  set_fuzz },
 	{ 0 },

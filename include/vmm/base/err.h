@@ -22,7 +22,7 @@ struct err {
 /* Sets code and text. Returns code, so that "return err_set(...)" reads well. Too long: cut. */
 __attribute__((format(printf, 3, 4))) int err_set(struct err *e, int code, const char *fmt, ...);
 
-/* As err_set(), with ": " and the words for errno added. Returns -errno. */
+/* As err_set(), with ": " and the words for errno added. Returns -errno; -EIO if errno is 0. */
 __attribute__((format(printf, 2, 3))) int err_errno(struct err *e, const char *fmt, ...);
 
 /* Puts "fmt: " in front of the text. Returns e->code. */

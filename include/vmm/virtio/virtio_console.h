@@ -52,8 +52,10 @@ int console_spec_parse_console(struct console_spec *s, const char *text, struct 
  * yet used. -EINVAL, -E2BIG.
  */
 int console_spec_parse_port(struct console_spec *s, const char *text, struct err *e);
-/* At most one of COM1 and the ports is on the VMM's terminal, and each has a file or socket of its
- * own. serial: of COM1. -EINVAL. */
+/*
+ * At most one of COM1 and the ports is on the VMM's terminal, and each has a file or socket of its
+ * own; a character device may serve several. serial: of COM1. -EINVAL.
+ */
 int console_spec_check(const struct console_spec *s, const struct chardev_spec *serial,
 		       struct err *e);
 /* What port i of n (the console, if there is one, first) is to be opened with. s outlives it. */
