@@ -26,7 +26,7 @@ endif
 CFLAGS = -std=gnu11 -g $(OPT) $(WARN) $(HARDEN)
 CPPFLAGS := -D_GNU_SOURCE -Iinclude -MMD -MP
 LDFLAGS := -pie -Wl,-z,relro,-z,now,-z,noexecstack $(if $(SAN),-fsanitize=$(SAN))
-LDLIBS := -lz -llzma -lbz2 -llz4 -lzstd -lb2 -luring -ljansson -lpthread
+LDLIBS := -lz -llzma -lbz2 -llz4 -lzstd -lb2 -luring -ljansson -lseccomp -lpthread
 
 ifeq ($(VARIANT),coverage)
 OPT := -O0 --coverage

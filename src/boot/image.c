@@ -108,7 +108,8 @@ int image_read(const struct image *img, uint64_t off, void *dst, size_t len, str
 	if (!range_inside(off, len, img->size))
 		return truncated(img, off, len, e);
 	while (len > 0) {
-		ssize_t got = pread(img->fd, to, len, (off_t)off);
+		struct iovec v = { to, len };
+		ssize_t got = preadv2(img->fd, &v, 1, (off_t)off, 0);
 
 		if (check_read(img, got, e) < 0)
 			return e->code;
@@ -137,7 +138,7 @@ int image_load(const struct image *img, uint64_t off, uint64_t len, struct gmem 
 				       " of the file belong at guest address %#" PRIx64
 				       ", where there is not enough RAM",
 				       img->name, off, len, at);
-		got = n > 0 ? preadv(img->fd, v, n, (off_t)off) : 0;
+		got = n > 0 ? preadv2(img->fd, v, n, (off_t)off, 0) : 0;
 		if (len > 0 && check_read(img, got, e) < 0)
 			return e->code;
 		if (got > 0) {

@@ -1,8 +1,12 @@
 /*
  * kernel_cache.c - decompressed kernels in a directory of the user's.
  *
- * Life of a VM: while the machine is built, before the jail; main thread. XDG Base Directory
- * Specification 0.8 for the place.
+ * Life of a VM: kernel_cache_open() before the VM has a process of its own; kernel_cache_get() in that one, when it is
+ * in its jail; kernel_cache_do(), which needs the directory, in the broker (jail/broker.c). Main thread. XDG Base
+ * Directory Specification 0.8 for the place.
+ *
+ * The name is a hash of the whole image, made before anything of it has been looked at: an image that takes over the
+ * process which unpacks it can spoil the entry of that image, and no other.
  *
  * How an entry is made: an O_TMPFILE, which has no name and so vanishes with us whatever kills us,
  * is filled and then linked to its name, all at once. Two VMMs that make the same entry do not
@@ -39,10 +43,14 @@
 #define ENTRY_MODE 0400
 #define MAX_EVICTIONS 1024 /* per call: if others add as fast as we remove, let them */
 
-struct cache {
+struct kernel_cache {
 	int dir; /* -1: there is no cache */
 	char path[PATH_MAX]; /* for messages */
 	char name[NAME_LEN + 1]; /* of the one entry that is asked for */
+	int found; /* the entry; -1: there is none */
+	int made; /* becomes the entry; -1: there is none */
+	kernel_cache_ask_fn ask;
+	void *ask_arg;
 };
 
 /* The place --------------------------------------------------------------------------------- */
@@ -84,7 +92,7 @@ static bool is_ours(const struct stat *st)
 	return st->st_uid == geteuid() && (st->st_mode & (S_IWGRP | S_IWOTH)) == 0;
 }
 
-static void cache_open(struct cache *c)
+static void cache_open(struct kernel_cache *c)
 {
 	struct stat st;
 
@@ -109,23 +117,17 @@ static void cache_open(struct cache *c)
 	}
 }
 
-static void cache_close(struct cache *c)
-{
-	if (c->dir >= 0)
-		close(c->dir);
-}
-
 /* The entries ------------------------------------------------------------------------------- */
 
-static int name_entry(struct cache *c, const uint8_t *payload, size_t len, struct err *e)
+static bool name_entry(struct kernel_cache *c, const uint8_t *image, size_t len)
 {
 	uint8_t hash[HASH_BYTES];
 
-	if (blake2b(hash, payload, NULL, sizeof(hash), len, 0) != 0)
-		return err_set(e, -EINVAL, "kernel cache: BLAKE2b failed");
+	if (blake2b(hash, image, NULL, sizeof(hash), len, 0) != 0)
+		return false;
 	for (size_t i = 0; i < sizeof(hash); i++)
 		snprintf(c->name + 2 * i, 3, "%02x", hash[i]);
-	return 0;
+	return true;
 }
 
 static bool is_entry_name(const char *name)
@@ -135,15 +137,14 @@ static bool is_entry_name(const char *name)
 
 /* A descriptor on the entry, marked as just used; -1: there is none, or it was no good and is gone.
  */
-static int open_entry(const struct cache *c, uint64_t size)
+static int open_entry(const struct kernel_cache *c)
 {
 	int fd = openat(c->dir, c->name, O_RDONLY | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK);
 	struct stat st;
 
 	if (fd < 0 && errno == ENOENT)
 		return -1;
-	if (fd >= 0 && fstat(fd, &st) == 0 && S_ISREG(st.st_mode) && is_ours(&st) &&
-	    (uint64_t)st.st_size == size) {
+	if (fd >= 0 && fstat(fd, &st) == 0 && S_ISREG(st.st_mode) && is_ours(&st)) {
 		futimens(fd, NULL); /* the age by which entries are evicted; no harm if it fails */
 		return fd;
 	}
@@ -165,7 +166,7 @@ static bool older(struct timespec a, struct timespec b)
 	return a.tv_sec != b.tv_sec ? a.tv_sec < b.tv_sec : a.tv_nsec < b.tv_nsec;
 }
 
-static bool count_entries(const struct cache *c, struct census *n)
+static bool count_entries(const struct kernel_cache *c, struct census *n)
 {
 	int fd = openat(c->dir, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	DIR *d = fd < 0 ? NULL : fdopendir(fd);
@@ -193,7 +194,7 @@ static bool count_entries(const struct cache *c, struct census *n)
 }
 
 /* Counted anew for each one that goes: others may be adding and removing at the same time. */
-static void evict(const struct cache *c)
+static void evict(const struct kernel_cache *c)
 {
 	struct census n;
 
@@ -242,50 +243,145 @@ static int unpack_to_memory(const struct source *s, int *fd, struct err *e)
 	return e->code;
 }
 
-/* Gives the finished file its name. If that fails, it is still a good file, for this once. */
-static int publish(const struct cache *c, const struct source *s, int fd)
-{
-	char self[64];
-	int entry;
-
-	snprintf(self, sizeof(self), "/proc/self/fd/%d", fd);
-	if (linkat(AT_FDCWD, self, c->dir, c->name, AT_SYMLINK_FOLLOW) < 0 && errno != EEXIST) {
-		log_info("kernel cache: %s/%s: %s; not kept", c->path, c->name, strerror(errno));
-		return fd;
-	}
-	evict(c);
-	/* Through its name: read-only, and where another VMM was faster, not a second copy. */
-	entry = open_entry(c, s->out_len);
-	if (entry < 0)
-		return fd;
-	close(fd);
-	return entry;
-}
-
-static void say_why_not(const struct cache *c, int code)
+static void say_why_not(const struct kernel_cache *c, int code)
 {
 	enum log_level level = code == -ENOSPC || code == -EDQUOT ? LOG_WARN : LOG_INFO;
 
 	log_at(level, "kernel cache: %s: %s; this kernel is not kept", c->path, strerror(-code));
 }
 
-/* *fd -1 and 0: the cache cannot hold it. ERR_IMAGE: nothing can. */
-static int unpack_to_cache(const struct cache *c, const struct source *s, int *fd, struct err *e)
+/* A file without a name, with room for so much. */
+static int make(struct kernel_cache *c, uint64_t size, int *give)
 {
 	int rc = 0;
 
-	*fd = openat(c->dir, ".", O_TMPFILE | O_RDWR | O_CLOEXEC, ENTRY_MODE);
-	if (*fd < 0) {
-		say_why_not(c, -errno);
-		return 0;
+	/* Whoever asks for a new one has no use for the one that is there. */
+	if (c->found >= 0) {
+		log_info("kernel cache: %s/%s: damaged; made again", c->path, c->name);
+		unlinkat(c->dir, c->name, 0);
+		close(c->found);
+		c->found = -1;
 	}
+	if (c->made >= 0 || size > KERNEL_CACHE_MAX_BYTES)
+		return -EFBIG;
+	c->made = openat(c->dir, ".", O_TMPFILE | O_RDWR | O_CLOEXEC, ENTRY_MODE);
+	if (c->made < 0)
+		return -errno;
 	/* A full disk is best found before the work is done. Not all file systems can tell. */
-	if (fallocate(*fd, FALLOC_FL_KEEP_SIZE, 0, (off_t)s->out_len) < 0 && errno != EOPNOTSUPP)
+	if (fallocate(c->made, FALLOC_FL_KEEP_SIZE, 0, (off_t)size) < 0 && errno != EOPNOTSUPP)
 		rc = -errno;
 	if (rc == 0)
-		rc = unpack(s, *fd, e);
+		*give = fcntl(c->made, F_DUPFD_CLOEXEC, 0);
+	if (rc == 0 && *give < 0)
+		rc = -errno;
+	if (rc < 0) {
+		close(c->made);
+		c->made = -1;
+	}
+	return rc;
+}
+
+/*
+ * Gives the finished file its name, and what has it by that name, read-only: whoever has made it must not be able
+ * to change it once others use it.
+ */
+static int publish(struct kernel_cache *c, int *give)
+{
+	char self[64];
+	int rc = 0;
+
+	if (c->made < 0)
+		return -EINVAL;
+	snprintf(self, sizeof(self), "/proc/self/fd/%d", c->made);
+	if (linkat(AT_FDCWD, self, c->dir, c->name, AT_SYMLINK_FOLLOW) < 0 && errno != EEXIST)
+		rc = -errno;
+	close(c->made);
+	c->made = -1;
+	if (rc < 0)
+		return rc;
+	evict(c);
+	/* Where another VMM was faster, this is the other one's. */
+	*give = open_entry(c);
+	return *give < 0 ? -ENOENT : 0;
+}
+
+int kernel_cache_do(struct kernel_cache *c, enum kernel_cache_job job, uint64_t size, int *give)
+{
+	*give = -1;
+	if (c->dir < 0)
+		return -ENOENT;
+	return job == KERNEL_CACHE_MAKE ? make(c, size, give) : publish(c, give);
+}
+
+/* Using it ----------------------------------------------------------------------------------- */
+
+void kernel_cache_open(struct kernel_cache **out, const uint8_t *image, size_t len)
+{
+	struct kernel_cache *c = calloc(1, sizeof(*c));
+
+	*out = c;
+	if (!c)
+		return;
+	c->found = c->made = -1;
+	cache_open(c);
+	if (c->dir < 0)
+		return;
+	if (name_entry(c, image, len)) {
+		c->found = open_entry(c);
+		return;
+	}
+	close(c->dir);
+	c->dir = -1;
+}
+
+void kernel_cache_let_ask(struct kernel_cache *c, kernel_cache_ask_fn ask, void *arg)
+{
+	if (!c)
+		return;
+	c->ask = ask;
+	c->ask_arg = arg;
+	if (c->dir >= 0)
+		close(c->dir); /* a way out of any root */
+	c->dir = -1;
+}
+
+void kernel_cache_close(struct kernel_cache *c)
+{
+	if (!c)
+		return;
+	if (c->found >= 0)
+		close(c->found);
+	if (c->made >= 0)
+		close(c->made);
+	if (c->dir >= 0)
+		close(c->dir);
+	free(c);
+}
+
+static int ask(struct kernel_cache *c, enum kernel_cache_job job, uint64_t size, int *give)
+{
+	return c->ask ? c->ask(c->ask_arg, job, size, give) : kernel_cache_do(c, job, size, give);
+}
+
+/* *fd -1 and 0: the cache cannot hold it. ERR_IMAGE: nothing can. */
+static int unpack_to_cache(struct kernel_cache *c, const struct source *s, int *fd, struct err *e)
+{
+	int kept, rc;
+
+	rc = ask(c, KERNEL_CACHE_MAKE, s->out_len, fd);
+	if (rc < 0) {
+		say_why_not(c, rc);
+		return 0;
+	}
+	rc = unpack(s, *fd, e);
 	if (rc == 0) {
-		*fd = publish(c, s, *fd);
+		rc = ask(c, KERNEL_CACHE_KEEP, 0, &kept);
+		if (rc < 0) { /* it is a good file all the same, for this once */
+			say_why_not(c, rc);
+			return 0;
+		}
+		close(*fd);
+		*fd = kept;
 		return 0;
 	}
 	close(*fd);
@@ -296,26 +392,28 @@ static int unpack_to_cache(const struct cache *c, const struct source *s, int *f
 	return 0;
 }
 
-int kernel_cache_get(int *fd, const uint8_t *payload, size_t len, uint64_t out_len, bool *hit,
-		     struct err *e)
+static bool take_found(struct kernel_cache *c, uint64_t out_len, int *fd)
 {
-	struct source s = { payload, len, out_len };
-	struct cache c;
+	struct stat st;
+
+	if (c->found < 0 || fstat(c->found, &st) < 0 || (uint64_t)st.st_size != out_len)
+		return false;
+	*fd = c->found;
+	c->found = -1;
+	return true;
+}
+
+int kernel_cache_get(struct kernel_cache *c, int *fd, const struct kernel_cache_payload *p,
+		     bool *hit, struct err *e)
+{
+	struct source s = { p->data, p->len, p->out_len };
 	int rc = 0;
 
 	*fd = -1;
-	*hit = false;
-	cache_open(&c);
-	if (c.dir >= 0 && out_len <= KERNEL_CACHE_MAX_BYTES) {
-		rc = name_entry(&c, payload, len, e);
-		if (rc == 0)
-			*fd = open_entry(&c, out_len);
-		*hit = *fd >= 0;
-		if (rc == 0 && !*hit)
-			rc = unpack_to_cache(&c, &s, fd, e);
-	}
+	*hit = c && take_found(c, p->out_len, fd);
+	if (c && !*hit && (c->dir >= 0 || c->ask))
+		rc = unpack_to_cache(c, &s, fd, e);
 	if (rc == 0 && *fd < 0)
 		rc = unpack_to_memory(&s, fd, e);
-	cache_close(&c);
 	return rc;
 }

@@ -3,6 +3,7 @@
  */
 #ifndef VMM_SRC_CLI_CLI_H
 #define VMM_SRC_CLI_CLI_H
+#include <stdbool.h>
 #include <stdio.h>
 #include <vmm/base/err.h>
 #include <vmm/base/opts.h>
@@ -10,6 +11,7 @@
 /* README.md and vmm.1, "Exit status". 1..119 are the guest's own; 128+N: ended by signal N. */
 #define EXIT_PANIC 120
 #define EXIT_CRASH 121
+#define EXIT_DENIED 122 /* the VM's process made a call that its jail denies */
 #define EXIT_UNEXPECTED 123
 #define EXIT_TIMEOUT 124
 #define EXIT_VMM 125 /* we could not: options, KVM, memory */
@@ -34,9 +36,18 @@ int cmd_doctor(int argc, char *const *argv, struct err *e);
 int cmd_help(int argc, char *const *argv, struct err *e);
 int cmd_version(int argc, char *const *argv, struct err *e);
 
-/* Builds a VM, runs it to its end, destroys it. The exit status; <0: it never ran. */
+/*
+ * Builds a VM, runs it to its end, destroys it. The exit status; <0: it never ran. It returns in two processes: the VM's,
+ * where *inside is true, has nothing left to do but to tell what only it knows, and to return to main() with what it
+ * was given here; the other one has the same exit status. started: called in the other one when the VM's is there; NULL:
+ * nothing. -errno: the VM's has been ended.
+ */
 struct vm_config;
-int cli_run_vm(const struct vm_config *cfg, struct err *e);
+struct cli_hook {
+	int (*started)(void *arg, struct err *e);
+	void *arg;
+};
+int cli_run_vm(struct vm_config *cfg, const struct cli_hook *hook, bool *inside, struct err *e);
 
 /*
  * A file without a name, of `size` bytes, the first len of which are data's; path is where it can

@@ -243,6 +243,10 @@ static int say_kernel(const char *path, struct err *e)
 
 	if (arch_kernel_open(&k, path, BOOT_DIRECT, e) < 0)
 		return e->code;
+	if (arch_kernel_read(k, e) < 0) {
+		arch_kernel_close(k);
+		return e->code;
+	}
 	arch_kernel_describe(k, what, sizeof(what));
 	for (; (eol = strchr(line, '\n')); line = eol + 1)
 		printf("%s%.*s\n", line == what ? "kernel:   " : "          ", (int)(eol - line),

@@ -3,7 +3,7 @@
  * source that caused them.
  *
  * Life of a VM: a short one. Guest, source and line table are in the program (lessons.S). Each exit
- * is noted on the vCPU's thread and told by the main thread when the VM has ended, so that a reader
+ * is noted on the vCPU's thread and told by the main thread of the VM's process when the VM has ended, so that a reader
  * of our output who is slow does not hold the guest up.
  */
 #include "cli.h"
@@ -236,6 +236,7 @@ static int run_lesson(const struct lesson *l, struct report *r, struct err *e)
 	size_t len = (size_t)(r->data->elf_end - r->data->elf);
 	struct vm_config cfg;
 	char path[CLI_PATH_MAX];
+	bool inside;
 	int rc, fd = cli_memfd(path, "lesson", r->data->elf, len, len, e);
 
 	if (fd < 0)
@@ -250,10 +251,10 @@ static int run_lesson(const struct lesson *l, struct report *r, struct err *e)
 	cfg.exit_on_reboot = true;
 	cfg.on_exit = note_exit;
 	cfg.on_exit_arg = r;
-	rc = cli_run_vm(&cfg, e);
+	rc = cli_run_vm(&cfg, NULL, &inside, e);
 	config_fini(&cfg);
 	close(fd);
-	if (rc < 0)
+	if (rc < 0 || !inside)
 		return rc;
 	print_report(l, r);
 	printf("\nIt ended with %s %d after %u exits. Read next:\n%s\n",

@@ -6,12 +6,15 @@
 #include "cli.h"
 #include <errno.h>
 #include <inttypes.h>
+#include <signal.h>
 #include <string.h>
+#include <sys/wait.h>
 #include <vmm/base/log.h>
 #include <vmm/base/util.h>
 #include <vmm/host/evloop.h>
 #include <vmm/machine/config.h>
 #include <vmm/machine/machine.h>
+#include <vmm/machine/outside.h>
 
 static int set_kernel(void *c, const char *v, struct err *e)
 {
@@ -137,6 +140,15 @@ static int set_trace(void *c, const char *v, struct err *e)
 	return 0;
 }
 
+static int set_jail(void *c, const char *v, struct err *e)
+{
+	if (config_parse_jail(c, v, e) < 0)
+		return e->code;
+	if (((struct vm_config *)c)->jail == JAIL_OFF)
+		log_warn("--jail off: a guest that breaks out of its VM has all that you have");
+	return 0;
+}
+
 static int set_log(void *c, const char *v, struct err *e)
 {
 	enum log_level level;
@@ -194,6 +206,11 @@ const struct opt run_options[] = {
 	  "Writes what each device has counted, as JSON: at the end and on SIGUSR1.", set_stats },
 	{ "trace", "exits[=FILE]", "Writes one line for each exit from the guest, decoded.",
 	  set_trace },
+	{ "jail", "on|strict|log|off",
+	  "What the VM's process gives up before the guest starts. on (default): all that this\n"
+	  "host lets it give up. strict: all, or it is an error. log: calls that it must not make\n"
+	  "are told and go on. off: nothing.",
+	  set_jail },
 	{ "log", "LEVEL", "error, warn (default), info or debug.", set_log },
 	{ 0 },
 };
@@ -235,22 +252,80 @@ static int exit_status(const struct vm_config *cfg, const struct vm_result *r)
 	return EXIT_VMM;
 }
 
-int cli_run_vm(const struct vm_config *cfg, struct err *e)
+/* In the VM's process. */
+static int be_vm(const struct vm_config *cfg, struct err *e)
 {
 	struct vm_result result = { 0 };
 	struct machine *m;
 	int rc;
 
-	if (config_check(cfg, e) < 0 || machine_build(&m, cfg, e) < 0)
+	if (machine_build(&m, cfg, e) < 0)
 		return e->code;
 	rc = machine_run(m, &result, e);
 	machine_destroy(m);
 	return rc < 0 ? rc : exit_status(cfg, &result);
 }
 
+/* In the other one: the VM's has said what there was to say, unless it could not. */
+static int status_of(const struct broker_end *end)
+{
+	char call[256];
+
+	if (WIFEXITED(end->status))
+		return WEXITSTATUS(end->status);
+	if (!end->was_denied) {
+		log_error("the VM's process was ended by signal %d (%s)", WTERMSIG(end->status),
+			  strsignal(WTERMSIG(end->status)));
+		return EXIT_SIGNAL_BASE + WTERMSIG(end->status);
+	}
+	jail_describe_call(&end->denial, call, sizeof(call));
+	log_error("jail: thread %s called %s: not on its list, so the VM has been ended. If no "
+		  "guest has broken out, this is a mistake of vmm: please report this line; "
+		  "--jail log lets such calls through",
+		  end->denial.thread, call);
+	return EXIT_DENIED;
+}
+
+static int wait_for_vm(struct outside *o, const struct cli_hook *hook, struct err *e)
+{
+	struct broker_end end;
+	int rc = 0;
+
+	if (hook && hook->started)
+		rc = hook->started(hook->arg, e);
+	if (rc < 0) {
+		struct err ignored;
+
+		kill(o->broker.pid, SIGKILL);
+		outside_wait(o, &end, &ignored);
+		return rc;
+	}
+	rc = outside_wait(o, &end, e);
+	return rc < 0 ? rc : status_of(&end);
+}
+
+int cli_run_vm(struct vm_config *cfg, const struct cli_hook *hook, bool *inside, struct err *e)
+{
+	struct outside o;
+	int rc;
+
+	*inside = false;
+	if (config_check(cfg, e) < 0)
+		return e->code;
+	rc = outside_open(&o, cfg, e);
+	*inside = o.broker.inside;
+	cfg->outside = &o;
+	if (rc == 0)
+		rc = *inside ? be_vm(cfg, e) : wait_for_vm(&o, hook, e);
+	cfg->outside = NULL;
+	outside_close(&o);
+	return rc;
+}
+
 int cmd_run(int argc, char *const *argv, struct err *e)
 {
 	struct vm_config cfg;
+	bool inside;
 	int rc;
 
 	config_init(&cfg);
@@ -258,7 +333,7 @@ int cmd_run(int argc, char *const *argv, struct err *e)
 	rc = opts_parse(run_options, argc, argv, &cfg, e);
 	config_settle(&cfg);
 	if (rc == 0)
-		rc = cli_run_vm(&cfg, e);
+		rc = cli_run_vm(&cfg, NULL, &inside, e);
 	config_fini(&cfg);
 	return rc;
 }

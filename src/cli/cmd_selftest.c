@@ -48,6 +48,7 @@ struct selftest { /* what the user wants, and what has come of it */
 	bool fuzz;
 	uint64_t seed, count;
 	unsigned int n_passed, n_failed;
+	bool inside; /* this is a VM's process, which has nothing to sum up */
 };
 
 /* The outside world --------------------------------------------------------------------------- */
@@ -57,6 +58,7 @@ enum { SERIAL, CONSOLE, N_CABLES };
 struct world {
 	const char *transport;
 	bool verbose, fuzz;
+	bool inside; /* this is the VM's process, and not the world */
 	uint64_t start_ns;
 	int guest[N_CABLES]; /* the machine's ends, and ours */
 	int ours[N_CABLES];
@@ -185,17 +187,17 @@ static void end_world(struct world *w)
 		take_text(w, "\n", 1);
 }
 
-/* Signals are the main thread's. */
-static int start_world(struct world *w, struct err *e)
+/* Outside of the VM's process, once that is there. Signals are the main thread's. */
+static int start_world(void *arg, struct err *e)
 {
 	void *(*const parts[N_CABLES])(void *) = { hear_guest, echo_console };
+	struct world *w = arg;
 	sigset_t all, before;
 	int rc = 0;
 
-	if (open_cables(w, e) < 0) {
-		end_world(w);
-		return e->code;
-	}
+	close_all(w->guest);
+	for (unsigned int i = 0; i < N_CABLES; i++)
+		w->guest[i] = -1;
 	sigfillset(&all);
 	pthread_sigmask(SIG_SETMASK, &all, &before);
 	for (unsigned int i = 0; i < N_CABLES && rc == 0; i++) {
@@ -203,11 +205,8 @@ static int start_world(struct world *w, struct err *e)
 		w->n_threads += rc == 0;
 	}
 	pthread_sigmask(SIG_SETMASK, &before, NULL);
-	if (rc == 0)
-		return 0;
-	end_world(w);
 	errno = rc;
-	return err_errno(e, "thread");
+	return rc ? err_errno(e, "thread") : 0;
 }
 
 /* A machine ------------------------------------------------------------------------------------ */
@@ -250,7 +249,7 @@ static int configure(struct vm_config *cfg, const struct selftest *t, const stru
 }
 
 /* The exit status of the machine, <0: it never ran. */
-static int run_machine(const struct selftest *t, const struct world *w, enum transport transport,
+static int run_machine(const struct selftest *t, struct world *w, enum transport transport,
 		       struct err *e)
 {
 	char kernel[CLI_PATH_MAX], disk[CLI_PATH_MAX], cmdline[256];
@@ -270,7 +269,7 @@ static int run_machine(const struct selftest *t, const struct world *w, enum tra
 		cfg.transport = transport;
 		cfg.cmdline = cmdline;
 		make_cmdline(cmdline, sizeof(cmdline), t, transport, &cfg);
-		rc = cli_run_vm(&cfg, e);
+		rc = cli_run_vm(&cfg, &(struct cli_hook){ start_world, w }, &w->inside, e);
 	}
 	config_fini(&cfg);
 	if (kernel_fd >= 0)
@@ -306,9 +305,12 @@ static int test_transport(struct selftest *t, unsigned int i, struct err *e)
 	};
 	int status;
 
-	if (start_world(&w, e) < 0)
-		return e->code;
-	status = run_machine(t, &w, transports[i].transport, e);
+	status = open_cables(&w, e);
+	if (status == 0)
+		status = run_machine(t, &w, transports[i].transport, e);
+	t->inside = w.inside;
+	if (w.inside)
+		return status;
 	if (status >
 	    EXIT_SIGNAL_BASE) /* at once, however slow the reader of our output is: signals.c */
 		raise(status - EXIT_SIGNAL_BASE);
@@ -404,7 +406,7 @@ int cmd_selftest(int argc, char *const *argv, struct err *e)
 					  : transports[i].by_default;
 		int rc = wanted ? test_transport(&t, i, e) : 0;
 
-		if (rc != 0)
+		if (rc != 0 || t.inside)
 			return rc;
 	}
 	if (!t.fuzz)

@@ -31,8 +31,7 @@ static void on_ending(int signo)
 static void on_crash(int signo)
 {
 	emergency_undo();
-	raise(signo); /* SA_RESETHAND: the default action, with a core dump where the user has them
-		       */
+	raise(signo); /* SA_RESETHAND: the default action, with a core dump where the user has them */
 }
 
 static void on_kick(int signo)
@@ -75,7 +74,7 @@ void signals_init(void)
 
 /* An ignored signal that is blocked reaches a signalfd all the same: right for SIGPWR, SIGUSR1 and
  * SIGWINCH (ignored by default), not for the others. */
-static void watched_set(sigset_t *set)
+void signals_watched(sigset_t *set)
 {
 	sigemptyset(set);
 	for (unsigned int i = 0; i < ARRAY_SIZE(ending); i++) {
@@ -103,7 +102,7 @@ int signals_watch(struct signals *s, struct evloop *l, void (*fn)(void *arg, int
 	sigset_t set;
 	int fd;
 
-	watched_set(&set);
+	signals_watched(&set);
 	pthread_sigmask(SIG_BLOCK, &set, NULL);
 	s->fn = fn;
 	s->arg = arg;
@@ -125,7 +124,7 @@ void signals_unwatch(struct signals *s)
 		return;
 	evloop_del(&s->ev);
 	close(s->ev.fd);
-	watched_set(&set);
+	signals_watched(&set);
 	pthread_sigmask(SIG_UNBLOCK, &set, NULL);
 }
 

@@ -75,40 +75,17 @@ static bool is_socket(const char *path)
 	return lstat(path, &st) == 0 && S_ISSOCK(st.st_mode);
 }
 
-static void remove_file(struct sock_listener *l)
-{
-	if (l->undo >= 0)
-		emergency_undo_unlink(l->undo);
-	else
-		unlink(l->path);
-}
-
-/* Unless somebody has put another one in its place. */
-static void remove_ours(struct sock_listener *l)
-{
-	struct stat st;
-
-	if (lstat(l->path, &st) == 0 && (st.st_dev != l->dev || st.st_ino != l->ino))
-		emergency_forget_unlink(l->undo);
-	else
-		remove_file(l);
-}
-
 static int listen_at(struct sock_listener *l, const struct sockaddr_un *a, struct err *e)
 {
-	struct stat st;
-
 	l->fd = socket(AF_UNIX, SOCK_FLAGS, 0);
 	if (l->fd < 0 || bind(l->fd, (const struct sockaddr *)a, sizeof(*a)) < 0)
 		return err_errno(e, "%s", l->path);
 	l->undo = emergency_keep_unlink(l->path);
-	if (lstat(l->path, &st) < 0 || chmod(l->path, 0600) < 0 || listen(l->fd, 1) < 0) {
+	if (chmod(l->path, 0600) < 0 || listen(l->fd, 1) < 0) {
 		err_errno(e, "%s", l->path);
-		remove_file(l);
+		emergency_undo_unlink(l->undo);
 		return e->code;
 	}
-	l->dev = st.st_dev;
-	l->ino = st.st_ino;
 	return 0;
 }
 
@@ -152,7 +129,7 @@ void sock_listener_close(struct sock_listener *l)
 {
 	if (l->fd < 0)
 		return;
-	remove_ours(l);
+	emergency_undo_unlink(l->undo);
 	close(l->fd);
 	l->fd = -1;
 }

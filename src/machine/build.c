@@ -14,14 +14,19 @@
 #include <stdlib.h>
 #include <vmm/base/util.h>
 #include <vmm/host/chardev.h>
+#include <vmm/host/emergency.h>
 
 static int open_images(struct machine *m, struct err *e)
 {
 	const struct vm_config *cfg = m->cfg;
-	char hardware[BOARD_MAX_MMIO_SLOTS * 48];
 
-	if (arch_kernel_open(&m->kernel, cfg->kernel, cfg->boot, e) < 0)
-		return e->code;
+	if (cfg->outside) {
+		m->kernel = cfg->outside->kernel;
+	} else {
+		m->owns_kernel = true;
+		if (arch_kernel_open(&m->kernel, cfg->kernel, cfg->boot, e) < 0)
+			return e->code;
+	}
 	if (cfg->initrd && image_open(&m->initrd, cfg->initrd, e) < 0)
 		return err_wrap(e, "--initrd");
 	m->boot = (struct arch_boot){
@@ -30,10 +35,30 @@ static int open_images(struct machine *m, struct err *e)
 		.topology = cfg->cpus,
 	};
 	arch_board(cfg->ram_bytes, &m->boot.board);
-	peripherals_cmdline(cfg, &m->boot.board, hardware, sizeof(hardware));
-	if (config_cmdline(cfg, hardware, arch_kernel_cmdline_max(m->kernel), &m->cmdline, e) < 0)
+	return 0;
+}
+
+/* From here on what strangers have made is looked at. */
+static int read_images(struct machine *m, struct err *e)
+{
+	char hardware[BOARD_MAX_MMIO_SLOTS * 48];
+
+	if (arch_kernel_read(m->kernel, e) < 0)
+		return e->code;
+	peripherals_cmdline(m->cfg, &m->boot.board, hardware, sizeof(hardware));
+	if (config_cmdline(m->cfg, hardware, arch_kernel_cmdline_max(m->kernel), &m->cmdline, e) <
+	    0)
 		return e->code;
 	m->boot.cmdline = m->cmdline;
+	return 0;
+}
+
+/* Everything that has a name is open now. */
+static int enter_jail(struct machine *m, struct err *e)
+{
+	emergency_seal();
+	if (jail_enter(m->jail, e) < 0)
+		return e->code;
 	return 0;
 }
 
@@ -164,6 +189,8 @@ static int build(struct machine *m, struct err *e)
 		return e->code;
 	if (cfg->stats_path && stats_check(cfg->stats_path, e) < 0)
 		return err_wrap(e, "--stats");
+	if (enter_jail(m, e) < 0 || read_images(m, e) < 0)
+		return e->code;
 	return machine_power_on(m, e);
 }
 
@@ -175,6 +202,8 @@ int machine_build(struct machine **out, const struct vm_config *cfg, struct err 
 		return err_set(e, -ENOMEM, "machine: out of memory");
 	m->cfg = cfg;
 	m->sys.fd = m->vm.fd = m->initrd.fd = -1;
+	jail_init(&m->no_jail, JAIL_OFF);
+	m->jail = cfg->outside ? &cfg->outside->jail : &m->no_jail;
 	pthread_mutex_init(&m->event_lock, NULL);
 	if (build(m, e) < 0) {
 		machine_destroy(m);
@@ -203,8 +232,10 @@ void machine_destroy(struct machine *m)
 	evloop_destroy(m->loop);
 	free(m->cmdline);
 	image_close(&m->initrd);
-	arch_kernel_close(m->kernel);
+	if (m->owns_kernel)
+		arch_kernel_close(m->kernel);
 	kvm_sys_close(&m->sys);
+	jail_fini(&m->no_jail);
 	pthread_mutex_destroy(&m->event_lock);
 	free(m);
 }

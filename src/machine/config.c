@@ -22,12 +22,20 @@
 #define MAX_CPUS 65536u /* far beyond KVM's own limit, which arch_check_topology() asks for */
 #define TERM_MAX 32u
 
+/* A sanitizer's runtime maps, opens and traces as it likes: its builds run outside, unless told otherwise. */
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#define JAIL_DEFAULT JAIL_OFF
+#else
+#define JAIL_DEFAULT JAIL_ON
+#endif
+
 void config_init(struct vm_config *c)
 {
 	*c = (struct vm_config){
 		.ram_bytes = 512 * MIB,
 		.cpus = { 1, 1, 1 },
 		.serial.kind = CHARDEV_STDIO,
+		.jail = JAIL_DEFAULT,
 	};
 	rng_spec_init(&c->rng);
 }
@@ -136,6 +144,24 @@ int config_parse_transport(struct vm_config *c, const char *s, struct err *e)
 		}
 	}
 	return err_set(e, -EINVAL, "expected pci, mmio or mmio,cmdline");
+}
+
+int config_parse_jail(struct vm_config *c, const char *s, struct err *e)
+{
+	static const char *const names[] = {
+		[JAIL_ON] = "on",
+		[JAIL_STRICT] = "strict",
+		[JAIL_LOG] = "log",
+		[JAIL_OFF] = "off",
+	};
+
+	for (unsigned int i = 0; i < ARRAY_SIZE(names); i++) {
+		if (strcmp(s, names[i]) == 0) {
+			c->jail = (enum jail_mode)i;
+			return 0;
+		}
+	}
+	return err_set(e, -EINVAL, "expected on, strict, log or off");
 }
 
 unsigned int config_n_virtio(const struct vm_config *c)

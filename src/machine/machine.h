@@ -16,6 +16,7 @@
 #include <vmm/kvm/kvm_vm.h>
 #include <vmm/machine/config.h>
 #include <vmm/machine/machine.h>
+#include <vmm/machine/outside.h>
 #include <vmm/machine/vcpu.h>
 #include <vmm/mem/gmem.h>
 
@@ -41,7 +42,10 @@ struct machine {
 	/* The board: made once, kept over resets. */
 	struct evloop *loop;
 	struct kvm_sys sys;
+	struct jail *jail;
+	struct jail no_jail; /* where there is nobody outside */
 	struct kernel *kernel;
+	bool owns_kernel;
 	struct image initrd;
 	char *cmdline;
 	struct arch_boot boot;

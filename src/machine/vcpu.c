@@ -14,6 +14,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <vmm/base/bug.h>
 #include <vmm/base/log.h>
 #include <vmm/base/util.h>
@@ -92,7 +93,10 @@ static void run(struct vcpu *v)
 static void *vcpu_main(void *arg)
 {
 	struct vcpu *v = arg;
+	char name[16];
 
+	snprintf(name, sizeof(name), "vcpu%u", v->index);
+	prctl(PR_SET_NAME, name);
 	pthread_mutex_lock(&v->lock);
 	while (v->want != VCPU_STOPPED) {
 		v->state = v->want;
@@ -114,7 +118,6 @@ static void *vcpu_main(void *arg)
 int vcpu_start(struct vcpu *v, struct machine *m, unsigned int index, struct err *e)
 {
 	pthread_attr_t attr;
-	char name[16];
 	int rc;
 
 	v->machine = m;
@@ -129,8 +132,6 @@ int vcpu_start(struct vcpu *v, struct machine *m, unsigned int index, struct err
 	if (rc != 0)
 		return err_set(e, -rc, "the thread of vCPU %u: %s", index, strerror(rc));
 	v->has_thread = true;
-	snprintf(name, sizeof(name), "vcpu%u", index);
-	pthread_setname_np(v->thread, name);
 	return 0;
 }
 

@@ -30,10 +30,19 @@ enum boot_mode {
 	BOOT_COMPRESSED, /* the guest runs its own decompressor */
 };
 
-/* A kernel that has been opened, recognised, checked and, if need be, unpacked. */
+/*
+ * A kernel: opened by path while there is leave to do so, a few bytes looked at; then, where there need be no paths any
+ * more, recognised, checked and, if need be, unpacked. What is below arch_kernel_read() is for one that has been read.
+ */
 struct kernel;
+struct kernel_cache;
 int arch_kernel_open(struct kernel **out, const char *path, enum boot_mode mode, struct err *e);
 void arch_kernel_close(struct kernel *k); /* NULL is fine */
+/* Where its unpacked form is kept; borrowed; NULL: nowhere. */
+struct kernel_cache *arch_kernel_cache(const struct kernel *k);
+/* It will not be read in this process: gives back the memory for that. */
+void arch_kernel_forget(struct kernel *k);
+int arch_kernel_read(struct kernel *k, struct err *e);
 /* Longest command line that this kernel takes, in bytes without the NUL. */
 size_t arch_kernel_cmdline_max(const struct kernel *k);
 /* One or several lines for `vmm doctor --kernel`: what the file is, how it would be entered. */

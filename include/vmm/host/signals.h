@@ -27,6 +27,8 @@ struct signals { /* embedded; zeroed means "not watching" */
  * later have them blocked. */
 int signals_watch(struct signals *s, struct evloop *l, void (*fn)(void *arg, int signo), void *arg,
 		  struct err *e);
+/* Which these are, in this process: those that were ignored from the start are none. */
+void signals_watched(sigset_t *set);
 /* Back to what signals_init() set up. */
 void signals_unwatch(struct signals *s);
 

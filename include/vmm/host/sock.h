@@ -13,8 +13,6 @@ int sock_connect(const char *path);
 struct sock_listener { /* embedded */
 	int fd; /* -1: none */
 	char *path;
-	dev_t dev; /* of the file at path, so that nobody else's is removed */
-	ino_t ino;
 	int undo; /* of emergency.h */
 };
 

@@ -9,6 +9,7 @@
 #include <vmm/base/err.h>
 #include <vmm/block/disk_spec.h>
 #include <vmm/host/chardev.h>
+#include <vmm/jail/jail.h>
 #include <vmm/net/net_spec.h>
 #include <vmm/virtio/virtio_console.h>
 #include <vmm/virtio/virtio_rng.h>
@@ -64,6 +65,8 @@ struct vm_config { /* strings are borrowed from argv or the environment, except 
 	exit_watch_fn on_exit; /* NULL: nobody watches */
 	void *on_exit_arg;
 	uint64_t start_ns; /* CLOCK_MONOTONIC, when the process began */
+	enum jail_mode jail;
+	struct outside *outside; /* NULL: there is nobody, and no jail; see outside.h */
 };
 
 /* 512 MiB, one CPU, console on stdio, an entropy device, neither disk nor network. */
@@ -77,6 +80,8 @@ int config_parse_serial(struct vm_config *c, const char *s, struct err *e);
 /* One more disk, one more network interface ("none" takes all back). -E2BIG: too many. */
 int config_add_disk(struct vm_config *c, const char *s, struct err *e);
 int config_add_net(struct vm_config *c, const char *s, struct err *e);
+/* "on", "strict", "log", "off". */
+int config_parse_jail(struct vm_config *c, const char *s, struct err *e);
 /* "pci", "mmio" or "mmio,cmdline". */
 int config_parse_transport(struct vm_config *c, const char *s, struct err *e);
 /* How many virtio devices that makes. */

@@ -1,9 +1,9 @@
 /*
  * kernel.c - from a file name to a kernel in RAM: recognise, unpack, choose the entry, place.
  *
- * Life of a VM: the file is opened and checked before anything of the VM exists, so that a wrong
- * file costs nothing; it is copied into RAM at each power-on. Main thread. Source: Linux,
- * Documentation/arch/x86/boot.rst.
+ * Life of a VM: the file is opened first of all, while there is leave to open files; it is looked at and unpacked
+ * by arch_kernel_read(), in the jail, because a stranger may have made it; it is copied into RAM at each power-on. Main
+ * thread. Source: Linux, Documentation/arch/x86/boot.rst.
  *
  * A bzImage holds a small decompressor and the real kernel, compressed. Running the decompressor in
  * the guest costs 40 to 70 ms at each boot; unpacking here costs less, and nothing at all from the
@@ -18,11 +18,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <vmm/base/checked.h>
 #include <vmm/base/log.h>
 #include <vmm/boot/decompress.h>
 #include <vmm/boot/kernel_cache.h>
 
 #define XLF_KERNEL_64 1u /* boot.rst: the kernel has the 64-bit entry */
+#define MAX_BZIMAGE GIB
 #define LINUX_CMDLINE_MAX 2047u /* COMMAND_LINE_SIZE on x86, without the NUL */
 
 /*
@@ -41,7 +43,7 @@ const char *arch_default_cmdline(const struct cpu_topology *t)
 	return DEFAULT_CMDLINE;
 }
 
-static int open_elf(struct kernel *k, struct err *e)
+static int read_elf(struct kernel *k, struct err *e)
 {
 	if (elf_parse(&k->elf, arch_kernel_unpacked(k), EM_X86_64, e) < 0)
 		return e->code;
@@ -52,25 +54,23 @@ static int open_elf(struct kernel *k, struct err *e)
 static int unpack(struct kernel *k, struct err *e)
 {
 	const struct bzimage *bz = &k->bz;
-	uint8_t *payload = malloc(bz->payload_len);
+	struct kernel_cache_payload p = { k->bytes + bz->payload_off, bz->payload_len,
+					  bz->unpacked_len };
 	bool hit = false;
-	int fd = -1, rc;
+	int fd = -1;
 
-	if (!payload)
-		return err_set(e, -ENOMEM, "%s: out of memory", k->file.name);
-	rc = image_read(&k->file, bz->payload_off, payload, bz->payload_len, e);
-	if (rc == 0 &&
-	    kernel_cache_get(&fd, payload, bz->payload_len, bz->unpacked_len, &hit, e) < 0)
-		rc = err_wrap(e, "%s", k->file.name);
-	free(payload);
-	if (rc < 0)
-		return rc;
+	/* The file may have changed since it was read. */
+	if (!k->bytes || !range_inside(bz->payload_off, bz->payload_len, k->file.size))
+		return err_set(e, ERR_IMAGE, "%s: truncated: its payload is not all there",
+			       k->file.name);
+	if (kernel_cache_get(k->cache, &fd, &p, &hit, e) < 0)
+		return err_wrap(e, "%s", k->file.name);
 	log_info("%s: unpacked kernel %s", k->file.name, hit ? "from the cache" : "made now");
 	return image_from_fd(&k->unpacked, fd, k->file.name, e);
 }
 
 /* A payload that we cannot unpack is still a kernel that can unpack itself. */
-static int open_payload(struct kernel *k, struct err *e)
+static int read_payload(struct kernel *k, struct err *e)
 {
 	if (k->bz.compression == COMPRESSION_UNKNOWN) {
 		log_info("%s: payload of an unknown kind: the guest unpacks it", k->file.name);
@@ -79,17 +79,17 @@ static int open_payload(struct kernel *k, struct err *e)
 	}
 	if (unpack(k, e) < 0)
 		return e->code;
-	return open_elf(k, e);
+	return read_elf(k, e);
 }
 
-static int open_bzimage(struct kernel *k, enum boot_mode mode, struct err *e)
+static int read_bzimage(struct kernel *k, struct err *e)
 {
 	if (bzimage_parse(&k->bz, &k->file, e) < 0)
 		return e->code;
 	k->has_bz = true;
-	if (mode == BOOT_COMPRESSED)
+	if (k->mode == BOOT_COMPRESSED)
 		k->how = KERNEL_BZIMAGE;
-	else if (open_payload(k, e) < 0)
+	else if (read_payload(k, e) < 0)
 		return e->code;
 	if (k->how == KERNEL_BZIMAGE && !(k->bz.xloadflags & XLF_KERNEL_64))
 		return err_set(e, ERR_IMAGE,
@@ -98,29 +98,38 @@ static int open_bzimage(struct kernel *k, enum boot_mode mode, struct err *e)
 	return 0;
 }
 
+/*
+ * All bytes, so that those whose hash is the name in the cache are those that will be unpacked, whoever may write
+ * to the file meanwhile.
+ */
+static int read_bytes(struct kernel *k, struct err *e)
+{
+	if (k->file.size > MAX_BZIMAGE)
+		return err_set(e, ERR_IMAGE, "%s: %" PRIu64 " MiB, larger than any bzImage",
+			       k->file.name, k->file.size / MIB);
+	k->bytes = malloc(k->file.size);
+	if (!k->bytes)
+		return err_set(e, -ENOMEM, "%s: out of memory", k->file.name);
+	if (image_read(&k->file, 0, k->bytes, k->file.size, e) < 0)
+		return e->code;
+	kernel_cache_open(&k->cache, k->bytes, k->file.size);
+	return 0;
+}
+
 int arch_kernel_open(struct kernel **out, const char *path, enum boot_mode mode, struct err *e)
 {
 	struct kernel *k = calloc(1, sizeof(*k));
-	enum image_kind kind;
 	int rc;
 
 	if (!k)
 		return err_set(e, -ENOMEM, "%s: out of memory", path);
+	k->mode = mode;
 	k->unpacked.fd = -1;
 	rc = image_open(&k->file, path, e);
-	if (rc < 0) {
-		free(k);
-		return rc;
-	}
-	rc = image_probe(&k->file, &kind, e);
-	if (rc == 0 && kind == IMAGE_BZIMAGE)
-		rc = open_bzimage(k, mode, e);
-	else if (rc == 0 && kind == IMAGE_ELF)
-		rc = open_elf(k, e);
-	else if (rc == 0)
-		rc = err_set(e, ERR_IMAGE,
-			     "%s: not a kernel: %s (expected a bzImage or an ELF vmlinux)",
-			     k->file.name, image_describe(&k->file));
+	if (rc == 0)
+		rc = image_probe(&k->file, &k->kind, e);
+	if (rc == 0 && k->kind == IMAGE_BZIMAGE && mode == BOOT_DIRECT)
+		rc = read_bytes(k, e);
 	if (rc < 0)
 		arch_kernel_close(k);
 	else
@@ -128,10 +137,39 @@ int arch_kernel_open(struct kernel **out, const char *path, enum boot_mode mode,
 	return rc;
 }
 
+int arch_kernel_read(struct kernel *k, struct err *e)
+{
+	int rc;
+
+	if (k->kind == IMAGE_BZIMAGE)
+		rc = read_bzimage(k, e);
+	else if (k->kind == IMAGE_ELF)
+		rc = read_elf(k, e);
+	else
+		rc = err_set(e, ERR_IMAGE,
+			     "%s: not a kernel: %s (expected a bzImage or an ELF vmlinux)",
+			     k->file.name, image_describe(&k->file));
+	arch_kernel_forget(k);
+	return rc;
+}
+
+struct kernel_cache *arch_kernel_cache(const struct kernel *k)
+{
+	return k->cache;
+}
+
+void arch_kernel_forget(struct kernel *k)
+{
+	free(k->bytes);
+	k->bytes = NULL;
+}
+
 void arch_kernel_close(struct kernel *k)
 {
 	if (!k)
 		return;
+	kernel_cache_close(k->cache);
+	arch_kernel_forget(k);
 	image_close(&k->unpacked);
 	image_close(&k->file);
 	free(k);

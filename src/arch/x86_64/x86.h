@@ -15,8 +15,12 @@ enum kernel_how { /* how the first vCPU enters */
 };
 
 struct kernel {
+	enum boot_mode mode;
+	enum image_kind kind;
 	enum kernel_how how;
 	struct image file; /* as given */
+	uint8_t *bytes; /* of a bzImage that we unpack: all of the file, from when it was opened */
+	struct kernel_cache *cache; /* for those; may be NULL */
 	struct image unpacked; /* fd -1 unless we unpacked it */
 	bool has_bz;
 	struct bzimage bz;

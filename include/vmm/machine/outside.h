@@ -1,0 +1,36 @@
+/*
+ * outside.h - the two processes of a VM: which one this is, what one does for the other, and what is open in both.
+ */
+#ifndef VMM_MACHINE_OUTSIDE_H
+#define VMM_MACHINE_OUTSIDE_H
+#include <vmm/base/err.h>
+#include <vmm/jail/broker.h>
+#include <vmm/jail/jail.h>
+#include <vmm/machine/config.h>
+
+enum outside_job { /* value: */
+	OUTSIDE_CACHE_MAKE, /* bytes */
+	OUTSIDE_CACHE_KEEP,
+	OUTSIDE_JOBS
+};
+
+struct outside {
+	const struct vm_config *cfg;
+	struct kernel *kernel; /* opened, not read */
+	struct jail jail;
+	struct broker broker;
+	struct broker_job jobs[OUTSIDE_JOBS];
+};
+
+/*
+ * Opens the kernel, and becomes two processes: returns in both, o->broker.inside tells which one this is. cfg has been
+ * checked; it and o outlive both. On failure nothing is left, but for o->broker.inside.
+ */
+int outside_open(struct outside *o, const struct vm_config *cfg, struct err *e);
+
+/* In the process outside: until the VM's has ended and all that it could have left behind is gone. */
+int outside_wait(struct outside *o, struct broker_end *end, struct err *e);
+
+void outside_close(struct outside *o);
+
+#endif
