@@ -118,6 +118,11 @@ static void io_done(struct io_req *io, int result)
 		r->done(r, 0);
 }
 
+static int raw_start(struct blk *b, struct err *e)
+{
+	return io_start(container_of(b, struct blk_raw, blk)->io, e);
+}
+
 static void raw_submit(struct blk *b, struct blk_req *r)
 {
 	struct blk_raw *raw = container_of(b, struct blk_raw, blk);
@@ -168,6 +173,7 @@ static void raw_destroy(struct blk *b)
 }
 
 static const struct blk_ops raw_ops = {
+	.start = raw_start,
 	.submit = raw_submit,
 	.kick = raw_kick,
 	.drain = raw_drain,

@@ -155,6 +155,13 @@ static void part_done(struct blk_req *req, int result)
 	answer(s, r, result);
 }
 
+static int snapshot_start(struct blk *b, struct err *e)
+{
+	struct blk_snapshot *s = container_of(b, struct blk_snapshot, blk);
+
+	return blk_start(s->base, e) < 0 || blk_start(s->layer, e) < 0 ? e->code : 0;
+}
+
 static void snapshot_submit(struct blk *b, struct blk_req *r)
 {
 	struct blk_snapshot *s = container_of(b, struct blk_snapshot, blk);
@@ -232,6 +239,7 @@ static void snapshot_destroy(struct blk *b)
 
 /* No size(): what the host does to the base now is not for this guest. */
 static const struct blk_ops snapshot_ops = {
+	.start = snapshot_start,
 	.submit = snapshot_submit,
 	.kick = snapshot_kick,
 	.drain = snapshot_drain,

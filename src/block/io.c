@@ -1,8 +1,8 @@
 /*
  * io.c - requests on a file: by io_uring, or by threads where that is forbidden.
  *
- * Life of a VM: made when a disk is opened, then for each request of the guest. Loop thread, but
- * for run(), which is on a worker's.
+ * Life of a VM: made when a disk is opened, its threads started with the VM; then for each request
+ * of the guest. Loop thread, but for run(), which is on a worker's.
  *
  * io_uring may be missing (a kernel without it: ENOSYS) or forbidden (a container's seccomp filter,
  * sysctl kernel.io_uring_disabled: EPERM), or there may be no memory for its ring: threads do the
@@ -36,21 +36,21 @@ static void workers_settled(void *arg)
 	io->settled(io->arg);
 }
 
-static int start_workers(struct io *io, const struct io_params *p, unsigned int n, struct err *e)
+static int create_workers(struct io *io, const struct io_params *p, unsigned int n, struct err *e)
 {
 	return workers_create(&io->workers, p->loop, n, workers_settled, io, e);
 }
 
-static int start(struct io *io, const struct io_params *p, struct err *e)
+static int create_engine(struct io *io, const struct io_params *p, struct err *e)
 {
 	if (p->engine == DISK_ENGINE_THREADS)
-		return start_workers(io, p, THREADS, e);
+		return create_workers(io, p, THREADS, e);
 	if (uring_create(&io->uring, p->loop, p->depth, p->settled, p->arg, e) == 0)
-		return p->discards ? start_workers(io, p, 1, e) : 0;
+		return p->discards ? create_workers(io, p, 1, e) : 0;
 	if (p->engine == DISK_ENGINE_URING)
 		return err_wrap(e, "engine=uring");
 	log_info("%s; threads do its work", e->text);
-	return start_workers(io, p, THREADS, e);
+	return create_workers(io, p, THREADS, e);
 }
 
 int io_create(struct io **out, const struct io_params *p, struct err *e)
@@ -61,12 +61,17 @@ int io_create(struct io **out, const struct io_params *p, struct err *e)
 		return err_set(e, -ENOMEM, "out of memory");
 	io->settled = p->settled;
 	io->arg = p->arg;
-	if (start(io, p, e) < 0) {
+	if (create_engine(io, p, e) < 0) {
 		io_destroy(io);
 		return e->code;
 	}
 	*out = io;
 	return 0;
+}
+
+int io_start(struct io *io, struct err *e)
+{
+	return io->workers ? workers_start(io->workers, e) : 0;
 }
 
 void io_destroy(struct io *io)

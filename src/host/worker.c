@@ -1,13 +1,14 @@
 /*
  * worker.c - a few threads for calls that block.
  *
- * Life of a VM: made with the disk that needs them, ended with it. Nothing but run() happens on
- * these threads.
+ * Life of a VM: made with the disk that needs them, started with the VM, ended with the disk.
+ * Nothing but run() happens on these threads.
  */
 #include <errno.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdlib.h>
+#include <string.h>
 #include <vmm/base/bug.h>
 #include <vmm/host/worker.h>
 
@@ -24,7 +25,7 @@ struct workers {
 	void *arg;
 	struct ev_task answer;
 	unsigned int n_posted; /* and not yet done */
-	unsigned int n_threads;
+	unsigned int n_wanted, n_threads; /* threads: that there shall be, that there are */
 
 	pthread_mutex_t lock; /* guards what follows */
 	pthread_cond_t wanted, answered;
@@ -63,6 +64,8 @@ static void *run(void *arg)
 {
 	struct workers *ws = arg;
 
+	/* By itself: to name another thread takes a file in /proc, which may be out of reach. */
+	pthread_setname_np(pthread_self(), "vmm-worker");
 	pthread_mutex_lock(&ws->lock);
 	while (!ws->ending) {
 		struct work *w = list_take(&ws->todo);
@@ -104,35 +107,15 @@ static void answer(void *arg)
 		ws->settled(ws->arg);
 }
 
-static int start_threads(struct workers *ws, unsigned int n)
-{
-	sigset_t all, before;
-	pthread_attr_t attr;
-	int rc = 0;
-
-	sigfillset(&all);
-	pthread_sigmask(SIG_SETMASK, &all, &before);
-	pthread_attr_init(&attr);
-	pthread_attr_setstacksize(&attr, STACK_BYTES);
-	while (ws->n_threads < n && rc == 0) {
-		rc = pthread_create(&ws->thread[ws->n_threads], &attr, run, ws);
-		if (rc == 0)
-			pthread_setname_np(ws->thread[ws->n_threads++], "vmm-worker");
-	}
-	pthread_attr_destroy(&attr);
-	pthread_sigmask(SIG_SETMASK, &before, NULL);
-	return -rc;
-}
-
 int workers_create(struct workers **out, struct evloop *l, unsigned int n, ev_task_fn settled,
 		   void *arg, struct err *e)
 {
 	struct workers *ws = calloc(1, sizeof(*ws) + n * sizeof(ws->thread[0]));
-	int rc;
 
 	if (!ws)
 		return err_set(e, -ENOMEM, "worker threads: out of memory");
 	ws->loop = l;
+	ws->n_wanted = n;
 	ws->settled = settled;
 	ws->arg = arg;
 	ws->answer = (struct ev_task){ .fn = answer, .arg = ws };
@@ -141,14 +124,29 @@ int workers_create(struct workers **out, struct evloop *l, unsigned int n, ev_ta
 	pthread_cond_init(&ws->answered, NULL);
 	list_init(&ws->todo);
 	list_init(&ws->done);
-	rc = start_threads(ws, n);
-	if (rc < 0) {
-		workers_destroy(ws);
-		errno = -rc;
-		return err_errno(e, "worker threads");
-	}
 	*out = ws;
 	return 0;
+}
+
+int workers_start(struct workers *ws, struct err *e)
+{
+	sigset_t all, before;
+	pthread_attr_t attr;
+	int rc = 0;
+
+	VMM_BUG_ON(ws->n_threads > 0);
+	sigfillset(&all);
+	pthread_sigmask(SIG_SETMASK, &all, &before);
+	pthread_attr_init(&attr);
+	pthread_attr_setstacksize(&attr, STACK_BYTES);
+	while (ws->n_threads < ws->n_wanted && rc == 0) {
+		rc = pthread_create(&ws->thread[ws->n_threads], &attr, run, ws);
+		if (rc == 0)
+			ws->n_threads++;
+	}
+	pthread_attr_destroy(&attr);
+	pthread_sigmask(SIG_SETMASK, &before, NULL);
+	return rc ? err_set(e, -rc, "worker threads: %s", strerror(rc)) : 0;
 }
 
 void workers_destroy(struct workers *ws)
@@ -171,6 +169,7 @@ void workers_destroy(struct workers *ws)
 
 void workers_post(struct workers *ws, struct work *w)
 {
+	VMM_BUG_ON(ws->n_threads == 0);
 	ws->n_posted++;
 	pthread_mutex_lock(&ws->lock);
 	list_add(&ws->todo, w);

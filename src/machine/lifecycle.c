@@ -47,6 +47,17 @@ static int start_all(struct machine *m, struct err *e)
 	return 0;
 }
 
+static int start_devices(struct machine *m, struct err *e)
+{
+	for (unsigned int i = 0; i < m->n_devices; i++) {
+		struct device *d = m->devices[i];
+
+		if (d->ops->start && d->ops->start(d, e) < 0)
+			return e->code;
+	}
+	return 0;
+}
+
 void machine_end(struct machine *m, enum vm_end end, unsigned int value)
 {
 	if (m->result.end != END_NONE)
@@ -248,7 +259,9 @@ int machine_run(struct machine *m, struct vm_result *result, struct err *e)
 					 min_u64(cfg->timeout_ns, UINT64_MAX - cfg->start_ns));
 	for (unsigned int i = 0; i < m->n_chardevs; i++)
 		chardev_start(m->chardevs[i]);
-	rc = start_all(m, e);
+	rc = start_devices(m, e);
+	if (rc == 0)
+		rc = start_all(m, e);
 	if (rc == 0)
 		evloop_run(m->loop);
 	stop_all(m);

@@ -14,7 +14,6 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/prctl.h>
 #include <vmm/base/bug.h>
 #include <vmm/base/log.h>
 #include <vmm/base/util.h>
@@ -95,8 +94,9 @@ static void *vcpu_main(void *arg)
 	struct vcpu *v = arg;
 	char name[16];
 
+	/* By itself: to name another thread takes a file in /proc, which may be out of reach. */
 	snprintf(name, sizeof(name), "vcpu%u", v->index);
-	prctl(PR_SET_NAME, name);
+	pthread_setname_np(pthread_self(), name);
 	pthread_mutex_lock(&v->lock);
 	while (v->want != VCPU_STOPPED) {
 		v->state = v->want;

@@ -474,6 +474,11 @@ static void check_size(void *arg)
 	evloop_timer_set(d->v.loop, &d->size_timer, (now / SIZE_CHECK_NS + 1) * SIZE_CHECK_NS);
 }
 
+static int blk_dev_start(struct virtio_dev *v, struct err *e)
+{
+	return blk_start(from(v)->blk, e) < 0 ? err_wrap(e, "%s", v->name) : 0;
+}
+
 static void blk_activate(struct virtio_dev *v)
 {
 	/* 5.2.5.2: with CONFIG_WCE but without FLUSH, writeback is 0 to begin with. */
@@ -530,6 +535,7 @@ static const struct virtio_dev_ops blk_dev_ops = {
 	.type = "virtio-blk",
 	.id = VIRTIO_ID_BLOCK,
 	.pci_class = { 0x01, 0x80, 0x00 }, /* mass storage, other */
+	.start = blk_dev_start,
 	.config_write = blk_config_write,
 	.activate = blk_activate,
 	.queue_ready = blk_queue_ready,

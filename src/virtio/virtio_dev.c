@@ -435,6 +435,11 @@ void virtio_dev_attach(struct virtio_dev *v, const struct virtio_transport_ops *
 	virtio_dev_unlock(v);
 }
 
+int virtio_dev_start(struct virtio_dev *v, struct err *e)
+{
+	return v->ops->start ? v->ops->start(v, e) : 0;
+}
+
 void virtio_dev_counters(struct virtio_dev *v, metric_fn fn, void *arg)
 {
 	virtio_dev_lock(v);

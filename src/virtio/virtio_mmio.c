@@ -245,6 +245,11 @@ static const struct bus_ops regs_ops = {
 
 /* The device ------------------------------------------------------------------------------- */
 
+static int virtio_mmio_start(struct device *d, struct err *e)
+{
+	return virtio_dev_start(container_of(d, struct virtio_mmio, dev)->v, e);
+}
+
 static void virtio_mmio_reset(struct device *d)
 {
 	struct virtio_mmio *m = container_of(d, struct virtio_mmio, dev);
@@ -275,6 +280,7 @@ static void virtio_mmio_destroy(struct device *d)
 
 static const struct device_ops virtio_mmio_ops = {
 	.type = "virtio-mmio",
+	.start = virtio_mmio_start,
 	.reset = virtio_mmio_reset,
 	.counters = virtio_mmio_counters,
 	.destroy = virtio_mmio_destroy,

@@ -494,6 +494,11 @@ static void fill_config_space(struct virtio_pci *p)
 
 /* The device ------------------------------------------------------------------------------- */
 
+static int virtio_pci_start(struct device *d, struct err *e)
+{
+	return virtio_dev_start(container_of(d, struct virtio_pci, dev)->v, e);
+}
+
 static void virtio_pci_reset(struct device *d)
 {
 	struct virtio_pci *p = container_of(d, struct virtio_pci, dev);
@@ -525,6 +530,7 @@ static void virtio_pci_destroy(struct device *d)
 
 static const struct device_ops virtio_pci_ops = {
 	.type = "virtio-pci",
+	.start = virtio_pci_start,
 	.reset = virtio_pci_reset,
 	.counters = virtio_pci_counters,
 	.destroy = virtio_pci_destroy,

@@ -50,8 +50,11 @@ void fake_driver_fini(struct fake_driver *f)
 
 void fake_driver_attach(struct fake_driver *f, struct virtio_dev *v)
 {
+	struct err e;
+
 	f->v = v;
 	virtio_dev_attach(v, &transport, f);
+	ck_assert_int_eq(virtio_dev_start(v, &e), 0);
 }
 
 /* RAM ---------------------------------------------------------------------------------------- */

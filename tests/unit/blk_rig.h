@@ -56,6 +56,7 @@ static inline void rig_open(struct rig *g)
 	struct err e;
 
 	ck_ok(blk_open(&g->blk, &g->spec, g->loop, RIG_DEPTH, &e));
+	ck_ok(blk_start(g->blk, &e));
 	g->blk->settled = rig_settled;
 	g->blk->settled_arg = g;
 }

@@ -3,6 +3,7 @@
  * loop.
  */
 #include "unit.h"
+#include <dirent.h>
 #include <errno.h>
 #include <pthread.h>
 #include <signal.h>
@@ -62,6 +63,7 @@ static void start(unsigned int n)
 	memset(jobs, 0, sizeof(jobs));
 	ck_ok(evloop_create(&loop, &e));
 	ck_ok(workers_create(&ws, loop, n, settled, &ws, &e));
+	ck_ok(workers_start(ws, &e));
 }
 
 static void post(unsigned int i, int (*run)(struct work *w))
@@ -161,6 +163,53 @@ START_TEST(workers_receive_no_signals_and_we_still_do)
 }
 END_TEST
 
+static unsigned int n_threads(void)
+{
+	DIR *d = opendir("/proc/self/task");
+	unsigned int n = 0;
+
+	while (readdir(d))
+		n++;
+	closedir(d);
+	return n;
+}
+
+START_TEST(there_are_no_threads_before_they_are_started)
+{
+	unsigned int before = n_threads();
+	struct err e;
+
+	ck_ok(evloop_create(&loop, &e));
+	ck_ok(workers_create(&ws, loop, 8, settled, &ws, &e));
+	ck_assert_uint_eq(n_threads(), before);
+	ck_ok(workers_start(ws, &e));
+	ck_assert_uint_ge(n_threads(), before + 8);
+	workers_destroy(ws);
+	ck_ok(workers_create(&ws, loop, 8, settled, &ws, &e));
+	stop(); /* nor do they have to be, ever */
+}
+END_TEST
+
+static int is_named(struct work *w)
+{
+	char name[16];
+
+	count(w);
+	return pthread_getname_np(pthread_self(), name, sizeof(name)) == 0 &&
+			       strcmp(name, "vmm-worker") == 0
+		       ? -5
+		       : -1;
+}
+
+START_TEST(workers_have_a_name_without_help_of_proc)
+{
+	start(1);
+	post(0, is_named);
+	workers_drain(ws);
+	stop();
+}
+END_TEST
+
 START_TEST(workers_without_work_end_at_once)
 {
 	for (unsigned int i = 0; i < 50; i++) {
@@ -179,6 +228,8 @@ static Suite *suite(void)
 	UNIT_TEST(s, one_that_blocks_does_not_hold_up_the_others);
 	UNIT_TEST(s, drain_waits_for_what_answers_have_posted_too);
 	UNIT_TEST(s, workers_receive_no_signals_and_we_still_do);
+	UNIT_TEST(s, there_are_no_threads_before_they_are_started);
+	UNIT_TEST(s, workers_have_a_name_without_help_of_proc);
 	UNIT_TEST(s, workers_without_work_end_at_once);
 	return s;
 }

@@ -53,6 +53,7 @@ struct blk_info { /* all in bytes */
 };
 
 struct blk_ops {
+	int (*start)(struct blk *b, struct err *e); /* NULL: it has no threads */
 	void (*submit)(struct blk *b, struct blk_req *r);
 	void (*kick)(struct blk *b);
 	void (*drain)(struct blk *b);
@@ -75,6 +76,12 @@ struct blk { /* embedded as the first member of every backend */
  */
 int blk_open(struct blk **out, const struct disk_spec *spec, struct evloop *l, unsigned int depth,
 	     struct err *e);
+
+/* Starts its threads, once, before the first request. */
+static inline int blk_start(struct blk *b, struct err *e)
+{
+	return b->ops->start ? b->ops->start(b, e) : 0;
+}
 
 /* Takes a request; it stays the backend's until done(). It may start only with blk_kick(). */
 static inline void blk_submit(struct blk *b, struct blk_req *r)

@@ -53,6 +53,8 @@ struct io_params {
 };
 /* Owned by the caller. */
 int io_create(struct io **out, const struct io_params *p, struct err *e);
+/* Starts its threads, if it has any: once, before the first request. */
+int io_start(struct io *io, struct err *e);
 /* Drained, or never used. NULL is fine. */
 void io_destroy(struct io *io);
 

@@ -23,6 +23,8 @@ struct pci_host;
  */
 struct device_ops {
 	const char *type;
+	/* Once, when the VM starts: threads are started here, and nowhere else. */
+	int (*start)(struct device *d, struct err *e);
 	void (*reset)(struct device *d); /* as after power-on; on return nothing writes to RAM */
 	void (*counters)(struct device *d, metric_fn fn, void *arg); /* tells each one's value */
 	void (*destroy)(struct device *d); /* unmaps itself and frees */

@@ -18,12 +18,14 @@ struct work { /* embedded in what it works for; not to be touched between post a
 };
 
 /*
- * Starts n threads, which receive no signals. settled(arg), if not NULL, is called after one or
- * more done(). Owned by the caller.
+ * Room for n threads. settled(arg), if not NULL, is called after one or more done(). Owned by the
+ * caller.
  */
 int workers_create(struct workers **out, struct evloop *l, unsigned int n, ev_task_fn settled,
 		   void *arg, struct err *e);
-/* Drained, or with nothing posted ever. NULL is fine. */
+/* Starts the threads, which receive no signals. Once, before the first post. */
+int workers_start(struct workers *ws, struct err *e);
+/* Drained, or with nothing posted ever; started or not. NULL is fine. */
 void workers_destroy(struct workers *ws);
 
 /* Begins in the order of posting. done() is never called from here. */

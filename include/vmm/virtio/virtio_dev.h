@@ -33,6 +33,8 @@ struct virtio_dev_ops {
 	uint16_t id; /* VIRTIO_ID_* of <linux/virtio_ids.h> (5, "Device Types") */
 	uint8_t pci_class[3]; /* base class, subclass, programming interface */
 
+	/* As that of struct device_ops; without the lock. */
+	int (*start)(struct virtio_dev *v, struct err *e);
 	/* A write to [off, off+len) of the configuration space, which is inside it. NULL: ignored.
 	 */
 	void (*config_write)(struct virtio_dev *v, uint32_t off, const void *src, uint32_t len);
@@ -154,6 +156,8 @@ void virtio_dev_config_changed(struct virtio_dev *v);
 
 /* For transports; each takes the lock. Whatever the guest asks, none fails. ------------------- */
 
+/* The type's start(). Loop thread, no vCPU runs. */
+int virtio_dev_start(struct virtio_dev *v, struct err *e);
 void virtio_dev_attach(struct virtio_dev *v, const struct virtio_transport_ops *ops, void *arg);
 /* While a reset waits for chains that are at the host, the status is not 0 yet (4.1.4.3.1). */
 uint8_t virtio_dev_status(struct virtio_dev *v);
