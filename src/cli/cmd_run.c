@@ -273,6 +273,12 @@ static int status_of(const struct broker_end *end)
 
 	if (WIFEXITED(end->status))
 		return WEXITSTATUS(end->status);
+	if (!end->was_denied && WTERMSIG(end->status) == SIGSYS) {
+		log_error("jail: the VM's process made a system call that is on no list, with its "
+			  "signals blocked, so that it could not be told which: the VM has been "
+			  "ended");
+		return EXIT_DENIED;
+	}
 	if (!end->was_denied) {
 		log_error("the VM's process was ended by signal %d (%s)", WTERMSIG(end->status),
 			  strsignal(WTERMSIG(end->status)));

@@ -23,6 +23,7 @@
 #include <vmm/base/log.h>
 #include <vmm/base/util.h>
 #include <vmm/host/emergency.h>
+#include <vmm/host/sock.h>
 
 static struct chardev_fd stdio_fd(int fd, int mode)
 {
@@ -214,7 +215,7 @@ static bool ready(int fd, short events)
 ssize_t chardev_fd_read(const struct chardev_fd *f, void *buf, size_t len)
 {
 	if (f->socket)
-		return recv(f->fd, buf, len, MSG_DONTWAIT);
+		return sock_receive(f->fd, buf, len);
 	if (f->blocking && !ready(f->fd, POLLIN)) {
 		errno = EAGAIN;
 		return -1;
@@ -225,7 +226,7 @@ ssize_t chardev_fd_read(const struct chardev_fd *f, void *buf, size_t len)
 ssize_t chardev_fd_write(const struct chardev_fd *f, const void *buf, size_t len)
 {
 	if (f->socket)
-		return send(f->fd, buf, len, MSG_DONTWAIT | MSG_NOSIGNAL);
+		return sock_send(f->fd, buf, len);
 	if (f->blocking && !ready(f->fd, POLLOUT)) {
 		errno = EAGAIN;
 		return -1;

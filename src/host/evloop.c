@@ -26,6 +26,8 @@ struct evloop {
 	struct epoll_event batch[BATCH]; /* being delivered; evloop_del() strikes entries out */
 	int n_batch;
 	struct ev_fd wakeup; /* an eventfd that evloop_post() writes to */
+	ev_task_fn thread_begins, thread_ends; /* set before there are other threads; NULL: nothing */
+	void *thread_arg;
 
 	pthread_mutex_t lock; /* guards what follows */
 	struct ev_task *first, **last;
@@ -219,6 +221,25 @@ static void run_timers(struct evloop *l)
 		evloop_timer_cancel(t);
 		t->fn(t->arg);
 	}
+}
+
+void evloop_on_thread(struct evloop *l, ev_task_fn begins, ev_task_fn ends, void *arg)
+{
+	l->thread_begins = begins;
+	l->thread_ends = ends;
+	l->thread_arg = arg;
+}
+
+void evloop_thread_begins(const struct evloop *l)
+{
+	if (l->thread_begins)
+		l->thread_begins(l->thread_arg);
+}
+
+void evloop_thread_ends(const struct evloop *l)
+{
+	if (l->thread_ends)
+		l->thread_ends(l->thread_arg);
 }
 
 void evloop_run(struct evloop *l)

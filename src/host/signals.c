@@ -103,6 +103,7 @@ int signals_watch(struct signals *s, struct evloop *l, void (*fn)(void *arg, int
 	int fd;
 
 	signals_watched(&set);
+	s->set = set;
 	pthread_sigmask(SIG_BLOCK, &set, NULL);
 	s->fn = fn;
 	s->arg = arg;
@@ -118,14 +119,11 @@ int signals_watch(struct signals *s, struct evloop *l, void (*fn)(void *arg, int
 
 void signals_unwatch(struct signals *s)
 {
-	sigset_t set;
-
 	if (!s->ev.loop)
 		return;
 	evloop_del(&s->ev);
 	close(s->ev.fd);
-	signals_watched(&set);
-	pthread_sigmask(SIG_UNBLOCK, &set, NULL);
+	pthread_sigmask(SIG_UNBLOCK, &s->set, NULL);
 }
 
 void signals_kick_init(void)

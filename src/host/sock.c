@@ -1,5 +1,5 @@
 /*
- * sock.c - unix stream sockets by name.
+ * sock.c - unix stream sockets by name, and bytes through any socket.
  *
  * Life of a VM: while an interface that leads to another VM is opened, and when that one comes and
  * goes. Main thread, which is the loop's.
@@ -8,6 +8,7 @@
 #include <fcntl.h>
 #include <libgen.h>
 #include <poll.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/file.h>
@@ -116,6 +117,34 @@ int sock_connect_or_listen(struct sock_listener *l, int *fd, char *path, struct 
 		close(lock);
 	*fd = *fd < 0 ? -1 : *fd;
 	return e->code;
+}
+
+ssize_t sock_send(int fd, const void *data, size_t len)
+{
+	struct iovec iov = { (void *)(uintptr_t)data, len };
+	const struct msghdr m = { .msg_iov = &iov, .msg_iovlen = 1 };
+
+	return sendmsg(fd, &m, MSG_DONTWAIT | MSG_NOSIGNAL);
+}
+
+static ssize_t receive(int fd, void *data, size_t len, int flags)
+{
+	struct iovec iov = { data, len };
+	struct msghdr m = { .msg_iov = &iov, .msg_iovlen = 1 };
+
+	return recvmsg(fd, &m, MSG_DONTWAIT | flags);
+}
+
+ssize_t sock_receive(int fd, void *data, size_t len)
+{
+	return receive(fd, data, len, 0);
+}
+
+bool sock_has_ended(int fd)
+{
+	char byte;
+
+	return receive(fd, &byte, 1, MSG_PEEK) == 0;
 }
 
 int sock_accept(struct sock_listener *l)

@@ -30,6 +30,7 @@ struct workers {
 	pthread_mutex_t lock; /* guards what follows */
 	pthread_cond_t wanted, answered;
 	struct list todo, done;
+	unsigned int n_begun; /* threads */
 	bool ending;
 
 	pthread_t thread[];
@@ -66,7 +67,10 @@ static void *run(void *arg)
 
 	/* By itself: to name another thread takes a file in /proc, which may be out of reach. */
 	pthread_setname_np(pthread_self(), "vmm-worker");
+	evloop_thread_begins(ws->loop);
 	pthread_mutex_lock(&ws->lock);
+	ws->n_begun++;
+	pthread_cond_signal(&ws->answered);
 	while (!ws->ending) {
 		struct work *w = list_take(&ws->todo);
 
@@ -82,6 +86,7 @@ static void *run(void *arg)
 		evloop_post(ws->loop, &ws->answer);
 	}
 	pthread_mutex_unlock(&ws->lock);
+	evloop_thread_ends(ws->loop);
 	return NULL;
 }
 
@@ -136,6 +141,7 @@ int workers_start(struct workers *ws, struct err *e)
 
 	VMM_BUG_ON(ws->n_threads > 0);
 	sigfillset(&all);
+	sigdelset(&all, SIGSYS); /* a denied call must be told */
 	pthread_sigmask(SIG_SETMASK, &all, &before);
 	pthread_attr_init(&attr);
 	pthread_attr_setstacksize(&attr, STACK_BYTES);
@@ -146,6 +152,10 @@ int workers_start(struct workers *ws, struct err *e)
 	}
 	pthread_attr_destroy(&attr);
 	pthread_sigmask(SIG_SETMASK, &before, NULL);
+	pthread_mutex_lock(&ws->lock);
+	while (ws->n_begun < ws->n_threads)
+		pthread_cond_wait(&ws->answered, &ws->lock);
+	pthread_mutex_unlock(&ws->lock);
 	return rc ? err_set(e, -rc, "worker threads: %s", strerror(rc)) : 0;
 }
 

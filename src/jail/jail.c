@@ -17,6 +17,7 @@
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <ucontext.h>
 #include <unistd.h>
 #include <vmm/base/log.h>
@@ -206,6 +207,13 @@ int jail_close(struct jail *j, enum jail_role role, const char *name, struct err
 	rc = note(j, LAYER_SECCOMP, rc, e);
 	pthread_mutex_unlock(&j->lock);
 	return rc;
+}
+
+/* pthread_join() waits for what the kernel does at a thread's end, not for what the C library does before. */
+void jail_leave_thread(const struct jail *j)
+{
+	if (j->mode != JAIL_OFF)
+		syscall(SYS_exit, 0);
 }
 
 int jail_limit(struct jail *j, struct err *e)

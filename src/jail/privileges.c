@@ -127,13 +127,15 @@ static int limit_fds(void)
 	return limit(RLIMIT_NOFILE, (rlim_t)fd + MORE_FDS);
 }
 
+/*
+ * Not RLIMIT_NPROC: KVM and io_uring have threads of their own, which the kernel starts in our name, and late. That
+ * we start none is seccomp's.
+ */
 int set_last_limits(const struct jail *j)
 {
 	uint64_t bytes = address_space(j);
 	int rc = limit_fds();
 
-	if (rc == 0)
-		rc = limit(RLIMIT_NPROC, 0);
 	if (rc == 0 && bytes > 0)
 		rc = limit(RLIMIT_AS, bytes + MORE_BYTES);
 	return rc;

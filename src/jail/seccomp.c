@@ -22,6 +22,7 @@
 #include <seccomp.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/file.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -110,6 +111,7 @@ static const struct line lines[] = {
 	  ARG_MASKED(3, AT_EMPTY_PATH, AT_EMPTY_PATH) },
 	{ SYS_fcntl, L, "a second descriptor of a client", ARG(1, F_DUPFD_CLOEXEC) },
 	{ SYS_fcntl, L, "the log's stream", ARG(1, F_GETFL) },
+	{ SYS_flock, L, "a disk's lock, at its end", ARG(1, LOCK_UN) },
 	{ SYS_close, L, "a client that has gone", ANY },
 
 	/* Waiting for each other, and for the world. */
@@ -133,8 +135,7 @@ static const struct line lines[] = {
 	{ SYS_mmap, L, "memory", ARG_MASKED(2, PROT_EXEC, 0) },
 	{ SYS_munmap, L, "memory", ANY },
 	{ SYS_brk, L, "memory", ANY },
-	{ SYS_madvise, C | L | W, "RAM at a reset, stacks of threads that end",
-	  ARG(2, MADV_DONTNEED) },
+	{ SYS_madvise, L, "RAM at a reset", ARG(2, MADV_DONTNEED) },
 
 	/* The end. */
 	{ SYS_exit, C | W, "a thread's end", ANY },

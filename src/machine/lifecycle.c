@@ -42,9 +42,15 @@ static int start_all(struct machine *m, struct err *e)
 		if (vcpu_start(&m->vcpus[i], m, i, e) < 0)
 			return e->code;
 	}
+	for (unsigned int i = 0; i < m->n_vcpus; i++)
+		vcpu_wait(&m->vcpus[i]);
+	return 0;
+}
+
+static void go_on(struct machine *m)
+{
 	if (!m->paused)
 		ask_all(m, VCPU_RUNNING);
-	return 0;
 }
 
 static int start_devices(struct machine *m, struct err *e)
@@ -93,7 +99,9 @@ static void reset(struct machine *m)
 		stop_all(m);
 		machine_power_off(m);
 		machine_end(m, END_HOST, 0);
+		return;
 	}
+	go_on(m);
 }
 
 /* What the guest has asked for
@@ -243,6 +251,43 @@ static void drain(struct machine *m)
 		chardev_drain(m->chardevs[i], deadline);
 }
 
+static void on_worker(void *arg)
+{
+	struct machine *m = arg;
+	struct err e; /* if it matters, jail->failed says so, too */
+
+	jail_close(m->jail, JAIL_WORKER, "worker", &e);
+}
+
+static void on_worker_end(void *arg)
+{
+	jail_leave_thread(((struct machine *)arg)->jail);
+}
+
+/* All threads that there will be; each has closed its jail when this returns. */
+static int start_threads(struct machine *m, struct err *e)
+{
+	evloop_on_thread(m->loop, on_worker, on_worker_end, m);
+	if (start_devices(m, e) < 0)
+		return e->code;
+	return start_all(m, e);
+}
+
+/* The last door, and from here on nothing can be opened, made or started. */
+static int close_jail(struct machine *m, struct err *e)
+{
+	if (jail_limit(m->jail, e) < 0)
+		return e->code;
+	if (m->cfg->outside && broker_give_logs(&m->cfg->outside->broker, m->jail) < 0)
+		return err_set(e, -EPIPE, "the process that waits for the VM is gone");
+	if (jail_close(m->jail, JAIL_LOOP, "loop", e) < 0)
+		return e->code;
+	if (m->cfg->outside && broker_give_logs(&m->cfg->outside->broker, m->jail) < 0)
+		return err_set(e, -EPIPE, "the process that waits for the VM is gone");
+	jail_tell(m->jail);
+	return 0;
+}
+
 int machine_run(struct machine *m, struct vm_result *result, struct err *e)
 {
 	const struct vm_config *cfg = m->cfg;
@@ -257,13 +302,15 @@ int machine_run(struct machine *m, struct vm_result *result, struct err *e)
 		evloop_timer_set(m->loop, &m->timeout,
 				 cfg->start_ns +
 					 min_u64(cfg->timeout_ns, UINT64_MAX - cfg->start_ns));
-	for (unsigned int i = 0; i < m->n_chardevs; i++)
+	rc = start_threads(m, e);
+	if (rc == 0)
+		rc = close_jail(m, e);
+	for (unsigned int i = 0; i < m->n_chardevs && rc == 0; i++)
 		chardev_start(m->chardevs[i]);
-	rc = start_devices(m, e);
-	if (rc == 0)
-		rc = start_all(m, e);
-	if (rc == 0)
+	if (rc == 0) {
+		go_on(m);
 		evloop_run(m->loop);
+	}
 	stop_all(m);
 	evloop_timer_cancel(&m->timeout);
 	watch_stop(m);

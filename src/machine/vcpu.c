@@ -14,6 +14,8 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 #include <vmm/base/bug.h>
 #include <vmm/base/log.h>
 #include <vmm/base/util.h>
@@ -92,11 +94,15 @@ static void run(struct vcpu *v)
 static void *vcpu_main(void *arg)
 {
 	struct vcpu *v = arg;
+	struct err e; /* if it matters, j->failed says so, too */
 	char name[16];
 
 	/* By itself: to name another thread takes a file in /proc, which may be out of reach. */
 	snprintf(name, sizeof(name), "vcpu%u", v->index);
 	pthread_setname_np(pthread_self(), name);
+	v->pid = getpid();
+	v->tid = gettid();
+	jail_close(v->machine->jail, JAIL_VCPU, name, &e);
 	pthread_mutex_lock(&v->lock);
 	while (v->want != VCPU_STOPPED) {
 		v->state = v->want;
@@ -112,6 +118,7 @@ static void *vcpu_main(void *arg)
 	v->state = VCPU_STOPPED;
 	pthread_cond_broadcast(&v->changed);
 	pthread_mutex_unlock(&v->lock);
+	jail_leave_thread(v->machine->jail);
 	return NULL;
 }
 
@@ -122,7 +129,8 @@ int vcpu_start(struct vcpu *v, struct machine *m, unsigned int index, struct err
 
 	v->machine = m;
 	v->index = index;
-	v->state = v->want = VCPU_PARKED;
+	v->state = VCPU_STARTING;
+	v->want = VCPU_PARKED;
 	pthread_mutex_init(&v->lock, NULL);
 	pthread_cond_init(&v->changed, NULL);
 	pthread_attr_init(&attr);
@@ -135,6 +143,13 @@ int vcpu_start(struct vcpu *v, struct machine *m, unsigned int index, struct err
 	return 0;
 }
 
+/* Not pthread_kill(), which makes four system calls of it. STARTING: it has not begun, and will see v->want. */
+static void kick(const struct vcpu *v)
+{
+	if (v->state != VCPU_STARTING)
+		VMM_BUG_ON(syscall(SYS_tgkill, v->pid, v->tid, SIGNALS_KICK) < 0);
+}
+
 void vcpu_ask(struct vcpu *v, enum vcpu_state want)
 {
 	if (!v->has_thread)
@@ -144,7 +159,7 @@ void vcpu_ask(struct vcpu *v, enum vcpu_state want)
 		set_want_locked(v, want);
 		pthread_cond_broadcast(&v->changed);
 		if (want != VCPU_RUNNING)
-			VMM_BUG_ON(pthread_kill(v->thread, SIGNALS_KICK) != 0);
+			kick(v);
 	}
 	pthread_mutex_unlock(&v->lock);
 }
@@ -154,7 +169,7 @@ void vcpu_wait(struct vcpu *v)
 	if (!v->has_thread)
 		return;
 	pthread_mutex_lock(&v->lock);
-	while (v->state == VCPU_RUNNING)
+	while (v->state == VCPU_RUNNING || v->state == VCPU_STARTING)
 		pthread_cond_wait(&v->changed, &v->lock);
 	pthread_mutex_unlock(&v->lock);
 }

@@ -15,6 +15,7 @@
 #include <unistd.h>
 #include <vmm/base/bug.h>
 #include <vmm/base/util.h>
+#include <vmm/host/sock.h>
 
 #define IN_SIZE (2ul * STREAM_RECORD)
 
@@ -35,9 +36,7 @@ static void forget_peer(struct net_stream *s)
 
 bool net_stream_is_alive(struct net_stream *s)
 {
-	char byte;
-
-	if (s->fd >= 0 && recv(s->fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) == 0)
+	if (s->fd >= 0 && sock_has_ended(s->fd))
 		forget_peer(s);
 	return s->fd >= 0;
 }
@@ -68,8 +67,7 @@ static const char *reason(int error)
 static void flush_rest(struct net_stream *s)
 {
 	while (has_rest(s)) {
-		ssize_t n = send(s->fd, s->out + s->out_at, s->out_end - s->out_at,
-				 MSG_DONTWAIT | MSG_NOSIGNAL);
+		ssize_t n = sock_send(s->fd, s->out + s->out_at, s->out_end - s->out_at);
 
 		if (n < 0 && errno == EINTR)
 			continue;
@@ -109,7 +107,7 @@ static void on_event(void *arg, uint32_t events)
 	rearm(s);
 	if (events & (EPOLLOUT | over) && s->wanted & EPOLLOUT && !has_rest(s))
 		s->events->writable(s->arg);
-	/* What has come before the end is still read, until recv() says that this was all. */
+	/* What has come before the end is still read, until sock_receive() says that this was all. */
 	if (events & (EPOLLIN | over) && s->wanted & EPOLLIN)
 		s->events->readable(s->arg);
 }
@@ -241,7 +239,7 @@ static bool fill(struct net_stream *s)
 		s->in_at = 0;
 	}
 	do {
-		n = recv(s->fd, s->in + s->in_end, IN_SIZE - s->in_end, MSG_DONTWAIT);
+		n = sock_receive(s->fd, s->in + s->in_end, IN_SIZE - s->in_end);
 	} while (n < 0 && errno == EINTR);
 	if (n > 0) {
 		s->in_end += (size_t)n;

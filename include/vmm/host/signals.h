@@ -19,6 +19,7 @@ void signals_init(void);
 
 struct signals { /* embedded; zeroed means "not watching" */
 	struct ev_fd ev;
+	sigset_t set; /* that is watched */
 	void (*fn)(void *arg, int signo);
 	void *arg;
 };

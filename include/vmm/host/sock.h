@@ -1,5 +1,5 @@
 /*
- * sock.h - unix stream sockets by name.
+ * sock.h - unix stream sockets by name, and bytes through any socket.
  */
 #ifndef VMM_HOST_SOCK_H
 #define VMM_HOST_SOCK_H
@@ -22,6 +22,15 @@ struct sock_listener { /* embedded */
  * listens. *fd: connected, or -1: then *l listens. path outlives l.
  */
 int sock_connect_or_listen(struct sock_listener *l, int *fd, char *path, struct err *e);
+
+/*
+ * As send(2) and recv(2), never waiting and without SIGPIPE. By sendmsg(2) and recvmsg(2), so that those two are all
+ * that the loop's list of system calls has to have.
+ */
+ssize_t sock_send(int fd, const void *data, size_t len);
+ssize_t sock_receive(int fd, void *data, size_t len);
+/* Has the other end gone, with nothing left to read? */
+bool sock_has_ended(int fd);
 
 /* Somebody who has connected: as sock_connect(). -EAGAIN: nobody. */
 int sock_accept(struct sock_listener *l);

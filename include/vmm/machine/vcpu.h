@@ -1,7 +1,7 @@
 /*
  * vcpu.h - a vCPU's thread and its three states.
  *
- *	PARKED <-> RUNNING -> STOPPED
+ *	STARTING -> PARKED <-> RUNNING -> STOPPED
  *
  * Each transition is asked for by the loop and made by the vCPU's own thread. A parked vCPU is
  *between two instructions: an access to a port or to memory that had left the guest is complete.
@@ -10,12 +10,13 @@
 #define VMM_MACHINE_VCPU_H
 #include <pthread.h>
 #include <stdbool.h>
+#include <sys/types.h>
 #include <vmm/base/err.h>
 #include <vmm/kvm/kvm_vcpu.h>
 
 struct machine;
 
-enum vcpu_state { VCPU_PARKED, VCPU_RUNNING, VCPU_STOPPED };
+enum vcpu_state { VCPU_STARTING, VCPU_PARKED, VCPU_RUNNING, VCPU_STOPPED };
 
 struct vcpu {
 	struct kvm_vcpu kvm; /* its thread's, once that runs */
@@ -23,6 +24,7 @@ struct vcpu {
 	unsigned int index;
 	pthread_t thread;
 	bool has_thread;
+	pid_t pid, tid; /* as the thread itself sees them, once it has begun */
 
 	pthread_mutex_t lock; /* guards what follows; taken with no other lock held */
 	pthread_cond_t changed;
@@ -37,11 +39,11 @@ enum vcpu_next {
 	NEXT_STOP, /* this vCPU cannot go on */
 };
 
-/* Starts the thread, PARKED. v->kvm is ready; signals that end the VMM are blocked. Loop thread. */
+/* Starts the thread, which closes its jail and is PARKED then: see vcpu_wait(). v->kvm is ready; signals that end the VMM are blocked. Loop thread. */
 int vcpu_start(struct vcpu *v, struct machine *m, unsigned int index, struct err *e);
 /* Asks, and returns at once. STOPPED vCPUs stay so. Loop thread. */
 void vcpu_ask(struct vcpu *v, enum vcpu_state want);
-/* Returns once a vCPU that was asked to park or stop has done so. Loop thread. */
+/* Returns once a vCPU that was started, or asked to park or stop, has done so. Loop thread. */
 void vcpu_wait(struct vcpu *v);
 /*
  * An exit for a port or for device memory is half an instruction: does the other half, and nothing
