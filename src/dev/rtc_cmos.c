@@ -15,6 +15,7 @@
 #include <stdbool.h>
 #include <stdlib.h>
 #include <time.h>
+#include <vmm/base/civil.h>
 #include <vmm/base/util.h>
 #include <vmm/bus/bus.h>
 #include <vmm/dev/rtc_cmos.h>
@@ -100,19 +101,17 @@ static bool is_time(unsigned int reg)
 /* The time registers as they stand at this moment. */
 static void registers_from_clock(struct rtc *r)
 {
-	time_t now = time(NULL) + r->offset_s;
-	struct tm tm;
+	struct civil c;
 	int year;
 
-	if (!gmtime_r(&now, &tm))
-		return; /* a year that no int holds: the host's clock is broken */
-	year = (int)((tm.tm_year + 11900ll) % 10000); /* never negative, whatever the host says */
-	r->bytes[SECONDS] = encode(r, tm.tm_sec % 60);
-	r->bytes[MINUTES] = encode(r, tm.tm_min);
-	r->bytes[HOURS] = encode_hours(r, tm.tm_hour);
-	r->bytes[WEEKDAY] = encode(r, tm.tm_wday + 1); /* Sunday is 1 */
-	r->bytes[DAY] = encode(r, tm.tm_mday);
-	r->bytes[MONTH] = encode(r, tm.tm_mon + 1);
+	civil_from_seconds(&c, time(NULL) + r->offset_s);
+	year = (int)((c.year % 10000 + 10000) % 10000); /* whatever the host says */
+	r->bytes[SECONDS] = encode(r, c.second);
+	r->bytes[MINUTES] = encode(r, c.minute);
+	r->bytes[HOURS] = encode_hours(r, c.hour);
+	r->bytes[WEEKDAY] = encode(r, c.weekday + 1); /* Sunday is 1 */
+	r->bytes[DAY] = encode(r, c.day);
+	r->bytes[MONTH] = encode(r, c.month);
 	r->bytes[YEAR] = encode(r, year % 100);
 	r->bytes[CENTURY] = encode(r, year / 100);
 }
@@ -125,19 +124,19 @@ static void clock_from_registers(struct rtc *r)
 {
 	int century = decode(r, r->bytes[CENTURY], 0, 99);
 	int year = decode(r, r->bytes[YEAR], 0, 99);
-	struct tm tm = {
-		.tm_sec = decode(r, r->bytes[SECONDS], 0, 59),
-		.tm_min = decode(r, r->bytes[MINUTES], 0, 59),
-		.tm_hour = decode_hours(r, r->bytes[HOURS]),
-		.tm_mday = decode(r, r->bytes[DAY], 1, 31),
-		.tm_mon = decode(r, r->bytes[MONTH], 1, 12) - 1,
-		.tm_year = century * 100 + year - 1900,
+	const struct civil c = {
+		.year = century * 100 + year,
+		.month = decode(r, r->bytes[MONTH], 1, 12),
+		.day = decode(r, r->bytes[DAY], 1, 31),
+		.hour = decode_hours(r, r->bytes[HOURS]),
+		.minute = decode(r, r->bytes[MINUTES], 0, 59),
+		.second = decode(r, r->bytes[SECONDS], 0, 59),
 	};
 
-	if (century < 0 || year < 0 || tm.tm_sec < 0 || tm.tm_min < 0 || tm.tm_hour < 0 ||
-	    tm.tm_mday < 0 || tm.tm_mon < 0)
+	if (century < 0 || year < 0 || c.month < 0 || c.day < 0 || c.hour < 0 || c.minute < 0 ||
+	    c.second < 0)
 		return;
-	r->offset_s = timegm(&tm) - time(NULL);
+	r->offset_s = civil_to_seconds(&c) - time(NULL);
 }
 
 /* The ports ----------------------------------------------------------------------------------- */
