@@ -4,9 +4,9 @@
  * Life of a VM: made when a disk is opened, its threads started with the VM; then for each request
  * of the guest. Loop thread, but for run(), which is on a worker's.
  *
- * io_uring may be missing (a kernel without it: ENOSYS) or forbidden (a container's seccomp filter,
- * sysctl kernel.io_uring_disabled: EPERM), or there may be no memory for its ring: threads do the
- * same work then.
+ * io_uring may be missing, or not to be restricted (before Linux 5.10: ENOSYS), or forbidden (a
+ * container's seccomp filter, sysctl kernel.io_uring_disabled: EPERM), or there may be no memory
+ * for its ring: threads do the same work then.
  */
 #include <errno.h>
 #include <fcntl.h>

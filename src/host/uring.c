@@ -5,31 +5,25 @@
  * kernel in one system call; the loop wakes up when there are answers, because a ring's file
  * descriptor polls as readable then.
  *
- * io_uring(7), and io_uring_enter(2) for its errors.
+ * What a ring does is done by the kernel, past any filter of system calls. So it is told what it
+ * may ever do, before it does anything: see restrict_to_ours().
+ *
+ * io_uring(7), io_uring_enter(2) for its errors, and IORING_REGISTER_RESTRICTIONS in
+ * io_uring_register(2).
  */
+#include "uring_private.h"
 #include <errno.h>
-#include <liburing.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <sys/epoll.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 #include <vmm/base/bug.h>
 #include <vmm/base/util.h>
-#include <vmm/host/uring.h>
 
 #define BATCH 32u
-#define RETRY_MS 1u /* after the kernel had no memory for a request */
+#define RETRY_MS 1 /* after the kernel had no memory for a request */
 #define INLINE_BYTES (256 * KIB)
-
-struct uring {
-	struct io_uring ring;
-	struct evloop *loop;
-	struct ev_fd ev;
-	struct ev_timer retry;
-	ev_task_fn settled;
-	void *arg;
-	unsigned int depth;
-	unsigned int n_in_flight; /* asked for, and not yet done */
-	bool reaping; /* done() is running: what it asks for is submitted once, afterwards */
-};
 
 /* A bad request is answered by its completion; an error here is a shortage that passes. */
 void uring_submit(struct uring *u)
@@ -76,7 +70,6 @@ static void readable(void *arg, uint32_t events)
 	reap(arg);
 }
 
-/* Linux 5.6 has what we need; earlier ones have a part of it, which is more trouble than use. */
 static bool has_all(struct io_uring *ring)
 {
 	struct io_uring_probe *p = io_uring_get_probe_ring(ring);
@@ -85,6 +78,49 @@ static bool has_all(struct io_uring *ring)
 
 	io_uring_free_probe(p);
 	return all;
+}
+
+/* liburing 2.3 declares functions for what we need of it, but its shared library lacks them. */
+static int change(const struct io_uring *ring, unsigned int what, const void *list, unsigned int n)
+{
+	return syscall(SYS_io_uring_register, ring->ring_fd, what, list, n) < 0 ? -errno : 0;
+}
+
+/*
+ * Nothing but what this file submits, for ever: no path is opened by this ring and nothing
+ * connected. Of what can be registered only the switch that is used up already is named, because a
+ * list without any might be read as having nothing to say about that.
+ */
+static int restrict_to_ours(struct io_uring *ring)
+{
+	struct io_uring_restriction r[] = {
+		{ .opcode = IORING_RESTRICTION_SQE_OP, .sqe_op = IORING_OP_READV },
+		{ .opcode = IORING_RESTRICTION_SQE_OP, .sqe_op = IORING_OP_WRITEV },
+		{ .opcode = IORING_RESTRICTION_SQE_OP, .sqe_op = IORING_OP_FSYNC },
+		{ .opcode = IORING_RESTRICTION_SQE_OP, .sqe_op = IORING_OP_FALLOCATE },
+		{ .opcode = IORING_RESTRICTION_SQE_FLAGS_ALLOWED, .sqe_flags = IOSQE_ASYNC },
+		{ .opcode = IORING_RESTRICTION_REGISTER_OP,
+		  .register_op = IORING_REGISTER_ENABLE_RINGS },
+	};
+	int rc = change(ring, IORING_REGISTER_RESTRICTIONS, r, ARRAY_SIZE(r));
+
+	return rc < 0 ? rc : change(ring, IORING_REGISTER_ENABLE_RINGS, NULL, 0);
+}
+
+/* Linux 5.10 has what we need; earlier ones have a part of it, which is more trouble than use. */
+static int make_ring(struct uring *u)
+{
+	int rc = io_uring_queue_init(u->depth, &u->ring,
+				     IORING_SETUP_CLAMP | IORING_SETUP_R_DISABLED);
+
+	if (rc < 0)
+		return rc == -EINVAL ? -ENOSYS : rc;
+	rc = has_all(&u->ring) ? restrict_to_ours(&u->ring) : -ENOSYS;
+	if (rc == 0)
+		rc = evloop_add(u->loop, &u->ev, u->ring.ring_fd, EPOLLIN, readable, u);
+	if (rc < 0)
+		io_uring_queue_exit(&u->ring);
+	return rc == -EINVAL ? -ENOSYS : rc;
 }
 
 int uring_create(struct uring **out, struct evloop *l, unsigned int depth, ev_task_fn settled,
@@ -97,18 +133,15 @@ int uring_create(struct uring **out, struct evloop *l, unsigned int depth, ev_ta
 		return err_set(e, -ENOMEM, "io_uring: out of memory");
 	*u = (struct uring){ .loop = l, .settled = settled, .arg = arg, .depth = depth };
 	u->retry = (struct ev_timer){ .fn = submit_again, .arg = u };
-	rc = io_uring_queue_init(depth, &u->ring, IORING_SETUP_CLAMP);
+	rc = make_ring(u);
 	if (rc < 0) {
 		free(u);
+		if (rc == -ENOSYS)
+			return err_set(e, rc,
+				       "io_uring: this kernel has none, or none that can be "
+				       "restricted (Linux 5.10)");
 		errno = -rc;
-		return err_errno(e, "io_uring_setup");
-	}
-	rc = has_all(&u->ring) ? 0 : -ENOSYS;
-	if (rc == 0)
-		rc = evloop_add(l, &u->ev, u->ring.ring_fd, EPOLLIN, readable, u);
-	if (rc < 0) {
-		uring_destroy(u);
-		return err_set(e, rc, "io_uring: this kernel's is too old");
+		return err_errno(e, "io_uring");
 	}
 	*out = u;
 	return 0;
@@ -187,12 +220,11 @@ void uring_fallocate(struct uring *u, struct uring_op *op, int fd, int mode, uin
 void uring_drain(struct uring *u)
 {
 	while (u->n_in_flight > 0) {
-		struct __kernel_timespec wait = { .tv_nsec = RETRY_MS * NS_PER_MS };
-		struct io_uring_cqe *cqe;
+		struct pollfd p = { .fd = u->ring.ring_fd, .events = POLLIN };
 
 		/* Any error passes: it is a signal, or a shortage, and then it is tried again. */
 		io_uring_submit(&u->ring);
-		io_uring_wait_cqe_timeout(&u->ring, &cqe, &wait);
+		poll(&p, 1, RETRY_MS);
 		reap(u);
 	}
 }

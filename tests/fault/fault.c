@@ -337,9 +337,6 @@ FAULT(int, io_uring_queue_init, (unsigned int n, struct io_uring *r, unsigned in
       (n, r, flags), -ENOMEM, ENOMEM)
 FAULT(struct io_uring_probe *, io_uring_get_probe_ring, (struct io_uring * r), (r), NULL, ENOMEM)
 FAULT(int, io_uring_submit, (struct io_uring * r), (r), -EBUSY, EBUSY)
-FAULT(int, io_uring_wait_cqe_timeout,
-      (struct io_uring * r, struct io_uring_cqe **cqe, struct __kernel_timespec *ts), (r, cqe, ts),
-      -EINTR, EINTR)
 FAULT(json_t *, json_object, (void), (), NULL, ENOMEM)
 FAULT(json_t *, json_integer, (json_int_t val), (val), NULL, ENOMEM)
 FAULT(json_t *, json_string, (const char *s), (s), NULL, ENOMEM)

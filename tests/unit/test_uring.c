@@ -1,16 +1,21 @@
 /*
  * test_uring.c - src/host/uring.c over the kernel's io_uring, where the host lets us use it.
  */
+#include "../../src/host/uring_private.h"
 #include "fake_kernel.h"
 #include "unit.h"
 #include <errno.h>
 #include <fcntl.h>
+#include <grp.h>
+#include <sched.h>
 #include <stdio.h>
 #include <sys/resource.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/un.h>
 #include <unistd.h>
 #include <vmm/base/util.h>
-#include <vmm/host/uring.h>
 
 #define DEPTH 64u
 #define PIECE 4096u
@@ -223,6 +228,134 @@ START_TEST(without_a_submission_nothing_starts_and_one_starts_all)
 }
 END_TEST
 
+/* A request that uring.c never makes, as one would make it who has got hold of the process. */
+static int submit_odd(void (*prepare)(struct io_uring_sqe *sqe), unsigned int flags)
+{
+	struct io_uring_sqe *sqe = io_uring_get_sqe(&u->ring);
+	struct io_uring_cqe *cqe;
+	int result;
+
+	prepare(sqe);
+	io_uring_sqe_set_flags(sqe, flags);
+	io_uring_submit(&u->ring);
+	ck_assert_int_eq(io_uring_wait_cqe(&u->ring, &cqe), 0);
+	result = cqe->res;
+	io_uring_cqe_seen(&u->ring, cqe);
+	return result;
+}
+
+static struct sockaddr_un address = { .sun_family = AF_UNIX, .sun_path = "/tmp/none" };
+static struct iovec odd_iov = { &address, 1 };
+
+static void open_at(struct io_uring_sqe *sqe)
+{
+	io_uring_prep_openat(sqe, AT_FDCWD, "/dev/null", O_RDONLY, 0);
+}
+
+static void connect_to(struct io_uring_sqe *sqe)
+{
+	io_uring_prep_connect(sqe, fd, (struct sockaddr *)&address, sizeof(address));
+}
+
+static void read_plain(struct io_uring_sqe *sqe)
+{
+	io_uring_prep_read(sqe, fd, &address, 1, 0);
+}
+
+static void nop(struct io_uring_sqe *sqe)
+{
+	io_uring_prep_nop(sqe);
+}
+
+static void readv_one(struct io_uring_sqe *sqe)
+{
+	io_uring_prep_readv(sqe, fd, &odd_iov, 1, 0);
+}
+
+START_TEST(a_ring_opens_nothing_and_connects_to_nobody)
+{
+	static void (*const odd[])(struct io_uring_sqe *) = { open_at, connect_to, read_plain,
+							      nop };
+
+	if (!start())
+		return;
+	for (unsigned int i = 0; i < ARRAY_SIZE(odd); i++)
+		ck_assert_int_eq(submit_odd(odd[i], 0), -EACCES);
+	ck_assert_int_eq(submit_odd(readv_one, 0), 0);
+	ck_assert_int_eq(submit_odd(readv_one, IOSQE_ASYNC), 0);
+	ck_assert_int_eq(submit_odd(readv_one, IOSQE_FIXED_FILE), -EACCES);
+	ck_assert_int_eq(submit_odd(readv_one, IOSQE_IO_LINK), -EACCES);
+	stop();
+}
+END_TEST
+
+static long register_odd(unsigned int what, const void *list, unsigned int n)
+{
+	return syscall(SYS_io_uring_register, u->ring.ring_fd, what, list, n);
+}
+
+START_TEST(nothing_can_be_registered_with_a_ring)
+{
+	struct io_uring_restriction more = { .opcode = IORING_RESTRICTION_SQE_OP,
+					     .sqe_op = IORING_OP_OPENAT };
+
+	if (!start())
+		return;
+	ck_assert_ptr_null(io_uring_get_probe_ring(&u->ring));
+	ck_assert_int_lt(register_odd(IORING_REGISTER_RESTRICTIONS, &more, 1), 0);
+	ck_assert_int_eq(errno, EACCES);
+	ck_assert_int_eq(io_uring_register_files(&u->ring, &fd, 1), -EACCES);
+	ck_assert_int_eq(io_uring_register_buffers(&u->ring, &odd_iov, 1), -EACCES);
+	ck_assert_int_eq(io_uring_register_eventfd(&u->ring, fd), -EACCES);
+	ck_assert_int_eq(io_uring_register_personality(&u->ring), -EACCES);
+	ck_assert_int_lt(register_odd(IORING_REGISTER_ENABLE_RINGS, NULL, 0), 0);
+	stop();
+}
+END_TEST
+
+/* Another user, without any power, in namespaces of its own where the host lets us have some. */
+static void become_nobody(void)
+{
+	const int away = CLONE_NEWNS | CLONE_NEWNET | CLONE_NEWIPC | CLONE_NEWUTS;
+
+	if (geteuid() == 0) {
+		if (unshare(away) < 0)
+			printf("# no namespaces on this host\n");
+		ck_assert_int_eq(setgroups(0, NULL), 0);
+		ck_assert_int_eq(setresgid(65534, 65534, 65534), 0);
+		ck_assert_int_eq(setresuid(65534, 65534, 65534), 0);
+	} else if (unshare(CLONE_NEWUSER | away) < 0) {
+		printf("# no namespaces on this host\n");
+	}
+}
+
+START_TEST(a_ring_outlives_the_power_of_its_process)
+{
+	static uint8_t large[1 << 20];
+	struct iovec iov = { large, sizeof(large) };
+	struct uring_data d = { .iov = &iov, .n_iov = 1 };
+
+	if (!start())
+		return;
+	unlink(path); /* while we may */
+	become_nobody();
+	memset(large, 1, sizeof(large));
+	d.fd = fd;
+	uring_write(u, &jobs[0].op, &d); /* large: left to a thread of the kernel's */
+	uring_drain(u);
+	read_job(1, fd, sizeof(large) - PIECE);
+	uring_fdatasync(u, &jobs[2].op, fd);
+	uring_fallocate(u, &jobs[3].op, fd, FALLOC_FL_KEEP_SIZE, 0, sizeof(large));
+	uring_drain(u);
+	ck_assert_int_eq(jobs[0].result, sizeof(large));
+	ck_assert_int_eq(jobs[1].result, PIECE);
+	ck_assert_uint_eq(jobs[1].data[PIECE - 1], 1);
+	ck_assert_int_eq(jobs[2].result, 0);
+	ck_assert_int_eq(jobs[3].result, 0);
+	stop();
+}
+END_TEST
+
 START_TEST(a_host_that_refuses_a_ring_is_an_error_and_nothing_is_left)
 {
 	struct rlimit before, none;
@@ -235,7 +368,7 @@ START_TEST(a_host_that_refuses_a_ring_is_an_error_and_nothing_is_left)
 	ck_assert_int_eq(setrlimit(RLIMIT_NOFILE, &none), 0);
 	rc = uring_create(&u, loop, DEPTH, NULL, NULL, &e);
 	ck_assert_int_lt(rc, 0);
-	ck_assert_ptr_nonnull(strstr(e.text, "io_uring_setup: "));
+	ck_assert_ptr_nonnull(strstr(e.text, "io_uring: "));
 	ck_assert_int_eq(setrlimit(RLIMIT_NOFILE, &before), 0);
 	evloop_destroy(loop);
 	uring_destroy(NULL);
@@ -251,6 +384,9 @@ static Suite *suite(void)
 	UNIT_TEST(s, errors_are_answers_like_any_other);
 	UNIT_TEST(s, drain_waits_for_what_answers_have_asked_for_too);
 	UNIT_TEST(s, without_a_submission_nothing_starts_and_one_starts_all);
+	UNIT_TEST(s, a_ring_opens_nothing_and_connects_to_nobody);
+	UNIT_TEST(s, nothing_can_be_registered_with_a_ring);
+	UNIT_TEST(s, a_ring_outlives_the_power_of_its_process);
 	UNIT_TEST(s, a_host_that_refuses_a_ring_is_an_error_and_nothing_is_left);
 	return s;
 }

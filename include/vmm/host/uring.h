@@ -20,7 +20,8 @@ struct uring_op { /* embedded in what it works for; zeroed but for done */
 
 /*
  * depth: how many requests can be in flight. settled(arg), if not NULL, is called after one or more
- * done(). -ENOSYS, -EPERM: this host has no io_uring, or forbids it. Owned by the caller.
+ * done(). -ENOSYS, -EPERM: this host has no io_uring that is fit for us, or forbids it. Owned by
+ * the caller. The ring can do what is below and nothing else, whoever gets hold of it.
  */
 int uring_create(struct uring **out, struct evloop *l, unsigned int depth, ev_task_fn settled,
 		 void *arg, struct err *e);
