@@ -4,13 +4,21 @@
  * Life of a VM: opened with the device; offloads and queues as the guest's driver wants them. An
  * interface that we have made goes away with its descriptors, however we end.
  *
- * Source: the kernel's Documentation/networking/tuntap.rst, <linux/if_tun.h>.
+ * The process may leave the interface's network once the tap is open: what is asked later is asked
+ * on one socket, which stays there. It serves whoever takes over the process for nothing else: see
+ * let_only_news_of_it_in().
+ *
+ * Source: the kernel's Documentation/networking/tuntap.rst and filter.rst, <linux/if_tun.h>,
+ * netlink(7), rtnetlink(7).
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/filter.h>
 #include <linux/if_tun.h>
 #include <linux/netlink.h>
 #include <linux/rtnetlink.h>
+#include <netinet/in.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/epoll.h>
@@ -24,17 +32,10 @@
 /* What the guest has sent and the host has not dealt with: bounded, then we wait. */
 #define SEND_BUFFER (4 * MIB)
 
-/* An ioctl about an interface; any socket will do. */
-static int if_ioctl(unsigned long request, struct ifreq *r)
+/* An ioctl about an interface of the network that the socket was made in. */
+static int if_ioctl(const struct tap *t, unsigned long request, struct ifreq *r)
 {
-	int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0), rc, error;
-
-	if (fd < 0)
-		return -errno;
-	rc = ioctl(fd, request, r);
-	error = errno;
-	close(fd);
-	return rc < 0 ? -error : 0;
+	return ioctl(t->sock, request, r) < 0 ? -errno : 0;
 }
 
 static void request_for(struct ifreq *r, const char *name)
@@ -147,10 +148,10 @@ static int set_up(struct tap *t, struct err *e)
 	int rc;
 
 	request_for(&r, t->name);
-	rc = if_ioctl(SIOCGIFFLAGS, &r);
+	rc = if_ioctl(t, SIOCGIFFLAGS, &r);
 	if (rc == 0) {
 		r.ifr_flags |= IFF_UP;
-		rc = if_ioctl(SIOCSIFFLAGS, &r);
+		rc = if_ioctl(t, SIOCSIFFLAGS, &r);
 	}
 	errno = -rc;
 	return rc < 0 ? err_errno(e, "%s: bringing it up", t->name) : 0;
@@ -162,14 +163,14 @@ static int set_mtu(struct tap *t, uint16_t mtu, struct err *e)
 	int rc;
 
 	request_for(&r, t->name);
-	rc = if_ioctl(SIOCGIFMTU, &r);
+	rc = if_ioctl(t, SIOCGIFMTU, &r);
 	if (rc < 0) {
 		errno = -rc;
 		return err_errno(e, "%s", t->name);
 	}
 	if (mtu && r.ifr_mtu != mtu) {
 		r.ifr_mtu = mtu;
-		rc = if_ioctl(SIOCSIFMTU, &r);
+		rc = if_ioctl(t, SIOCSIFMTU, &r);
 		if (rc < 0)
 			return err_set(e, rc,
 				       "%s: mtu=%u: %s; as root: ip link set %s mtu %u (a tap "
@@ -184,6 +185,9 @@ int tap_open(struct tap *t, const char *name, unsigned int n_queues, uint16_t mt
 {
 	VMM_BUG_ON(n_queues == 0 || n_queues > TAP_MAX_QUEUES);
 	*t = (struct tap){ .n_queues = n_queues };
+	t->sock = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, NETLINK_ROUTE);
+	if (t->sock < 0)
+		return err_errno(e, "netlink");
 	for (unsigned int i = 0; i < TAP_MAX_QUEUES; i++)
 		t->fds[i] = -1;
 	t->created = !name || if_nametoindex(name) == 0;
@@ -206,6 +210,9 @@ void tap_close(struct tap *t)
 			close(t->fds[i]);
 		t->fds[i] = -1;
 	}
+	if (t->sock >= 0)
+		close(t->sock);
+	t->sock = -1;
 }
 
 void tap_set_offloads(struct tap *t, unsigned int offloads)
@@ -226,13 +233,11 @@ bool tap_attach_queue(struct tap *t, unsigned int queue, bool attach)
 bool tap_is_up(const struct tap *t)
 {
 	const short up = IFF_UP | IFF_RUNNING;
-	char name[IF_NAMESIZE];
-	struct ifreq r;
+	struct ifreq r = { .ifr_ifindex = (int)t->index };
 
-	if (!if_indextoname(t->index, name)) /* it may have been renamed */
+	if (if_ioctl(t, SIOCGIFNAME, &r) < 0) /* it may have been renamed */
 		return false;
-	request_for(&r, name);
-	return if_ioctl(SIOCGIFFLAGS, &r) == 0 && (r.ifr_flags & up) == up;
+	return if_ioctl(t, SIOCGIFFLAGS, &r) == 0 && (r.ifr_flags & up) == up;
 }
 
 /* What the messages say does not matter, nor whether some were lost: the state is asked for. */
@@ -248,34 +253,65 @@ static void on_message(void *arg, uint32_t events)
 		w->changed(w->arg);
 }
 
-int tap_watch_start(struct tap_watch *w, struct evloop *l, ev_task_fn changed, void *arg,
-		    struct err *e)
+#define LOAD16(type, field) BPF_STMT(BPF_LD | BPF_H | BPF_ABS, offsetof(type, field))
+#define LOAD32(type, field) BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(type, field))
+#define IF_EQUAL(value, then, otherwise) BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, value, then, otherwise)
+
+/*
+ * The socket gets what the kernel tells of its own accord about this interface, and no answers:
+ * whoever takes over the process could else ask for the host's addresses, routes and neighbours,
+ * which takes no right. An answer carries the port of the one who has asked, and a list's parts a
+ * flag. The filter cannot be taken off again.
+ *
+ * A filter loads big-endian what netlink writes in the host's order: so the constants are turned.
+ */
+static int let_only_news_of_it_in(const struct tap *t, uint32_t our_port)
+{
+	struct link_message {
+		struct nlmsghdr h;
+		struct ifinfomsg link;
+	};
+	struct sock_filter code[] = {
+		LOAD16(struct link_message, h.nlmsg_type),
+		IF_EQUAL(htons(RTM_NEWLINK), 1, 0),
+		IF_EQUAL(htons(RTM_DELLINK), 0, 7),
+		LOAD16(struct link_message, h.nlmsg_flags),
+		BPF_JUMP(BPF_JMP | BPF_JSET | BPF_K, htons(NLM_F_MULTI), 5, 0),
+		LOAD32(struct link_message, h.nlmsg_pid),
+		IF_EQUAL(htonl(our_port), 3, 0),
+		LOAD32(struct link_message, link.ifi_index),
+		IF_EQUAL(htonl(t->index), 0, 1),
+		BPF_STMT(BPF_RET | BPF_K, UINT32_MAX),
+		BPF_STMT(BPF_RET | BPF_K, 0),
+	};
+	const struct sock_fprog filter = { ARRAY_SIZE(code), code };
+	const int on = 1;
+
+	if (setsockopt(t->sock, SOL_SOCKET, SO_ATTACH_FILTER, &filter, sizeof(filter)) < 0 ||
+	    setsockopt(t->sock, SOL_SOCKET, SO_LOCK_FILTER, &on, sizeof(on)) < 0)
+		return -1;
+	return 0;
+}
+
+int tap_watch_start(struct tap_watch *w, const struct tap *t, struct evloop *l, ev_task_fn changed,
+		    void *arg, struct err *e)
 {
 	struct sockaddr_nl a = { .nl_family = AF_NETLINK, .nl_groups = RTMGRP_LINK };
-	int fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, NETLINK_ROUTE), rc;
+	socklen_t len = sizeof(a);
+	int rc;
 
 	w->changed = changed;
 	w->arg = arg;
-	if (fd < 0)
+	if (bind(t->sock, (struct sockaddr *)&a, sizeof(a)) < 0 ||
+	    getsockname(t->sock, (struct sockaddr *)&a, &len) < 0 ||
+	    let_only_news_of_it_in(t, a.nl_pid) < 0)
 		return err_errno(e, "netlink");
-	if (bind(fd, (struct sockaddr *)&a, sizeof(a)) < 0) {
-		err_errno(e, "netlink");
-		close(fd);
-		return e->code;
-	}
-	rc = evloop_add(l, &w->ev, fd, EPOLLIN, on_message, w);
-	if (rc < 0) {
-		close(fd);
-		errno = -rc;
-		return err_errno(e, "netlink");
-	}
-	return 0;
+	rc = evloop_add(l, &w->ev, t->sock, EPOLLIN, on_message, w);
+	errno = -rc;
+	return rc < 0 ? err_errno(e, "netlink") : 0;
 }
 
 void tap_watch_stop(struct tap_watch *w)
 {
-	if (!w->ev.loop)
-		return;
 	evloop_del(&w->ev);
-	close(w->ev.fd);
 }

@@ -200,7 +200,7 @@ static int open_all(struct net_tap *t, const struct net_spec *spec, struct err *
 {
 	if (tap_open(&t->tap, spec->target, spec->n_pairs, spec->mtu, e) < 0)
 		return err_wrap(e, "tap");
-	if (tap_watch_start(&t->watch, t->loop, update_link, t, e) < 0)
+	if (tap_watch_start(&t->watch, &t->tap, t->loop, update_link, t, e) < 0)
 		return e->code;
 	/* A free name is the first free one, so that one VM after the other has the same. */
 	if (asprintf(&t->n.seed, "tap %s", t->tap.name) < 0) {

@@ -272,6 +272,9 @@ FAULT(ssize_t, send, (int fd, const void *buf, size_t n, int flags), (fd, buf, n
       ENOBUFS)
 FAULT(ssize_t, sendmsg, (int fd, const struct msghdr *m, int flags), (fd, m, flags), -1, ENOBUFS)
 FAULT(ssize_t, recv, (int fd, void *buf, size_t n, int flags), (fd, buf, n, flags), -1, ECONNRESET)
+FAULT(int, setsockopt, (int fd, int level, int name, const void *val, socklen_t n),
+      (fd, level, name, val, n), -1, ENOMEM)
+FAULT(int, getsockname, (int fd, struct sockaddr *to, socklen_t *n), (fd, to, n), -1, ENOBUFS)
 FAULT(int, openpty,
       (int *a, int *b, char *name, const struct termios *t, const struct winsize *size),
       (a, b, name, t, size), -1, ENOENT)

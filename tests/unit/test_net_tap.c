@@ -6,8 +6,11 @@
 #include "unit.h"
 #include <errno.h>
 #include <fcntl.h>
+#include <grp.h>
+#include <linux/filter.h>
 #include <linux/if_packet.h>
 #include <linux/if_tun.h>
+#include <linux/rtnetlink.h>
 #include <linux/virtio_net.h>
 #include <net/ethernet.h>
 #include <net/if.h>
@@ -17,9 +20,11 @@
 #include <sys/epoll.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
+#include <sys/wait.h>
 #include <unistd.h>
 #include <vmm/base/log.h>
 #include <vmm/base/util.h>
+#include <vmm/host/tap.h>
 #include <vmm/net/netif.h>
 
 #define PROTOCOL 0x88b5 /* IEEE 802: for experiments */
@@ -396,6 +401,195 @@ START_TEST(the_mtu_is_set_and_told)
 }
 END_TEST
 
+/* The socket ---------------------------------------------------------------------------------- */
+
+static struct tap tap;
+static struct tap_watch watch;
+static unsigned int n_changed;
+
+static void on_change(void *arg)
+{
+	(void)arg;
+	n_changed++;
+}
+
+static void open_watched(void)
+{
+	ck_ok(tap_open(&tap, "tapx", 1, 0, &e));
+	ck_ok(tap_watch_start(&watch, &tap, loop, on_change, NULL, &e));
+	run_ms(20);
+	n_changed = 0;
+}
+
+static void close_watched(void)
+{
+	tap_watch_stop(&watch);
+	tap_close(&tap);
+	evloop_destroy(loop);
+}
+
+/* type: RTM_GET*. An answer would be there when send() comes back. */
+static bool is_answered(int sock, uint16_t type, uint16_t flags, int index)
+{
+	struct {
+		struct nlmsghdr h;
+		struct ifinfomsg body; /* no shorter than that of other requests */
+	} q = {
+		.h = { .nlmsg_len = sizeof(q),
+		       .nlmsg_type = type,
+		       .nlmsg_flags = NLM_F_REQUEST | flags,
+		       .nlmsg_seq = 1 },
+		.body.ifi_index = index,
+	};
+	char buf[16384];
+
+	ck_assert_int_eq(send(sock, &q, sizeof(q), 0), sizeof(q));
+	return recv(sock, buf, sizeof(buf), MSG_DONTWAIT) > 0;
+}
+
+START_TEST(who_asks_the_taps_socket_about_the_host_gets_no_answer)
+{
+	static const uint16_t lists[] = { RTM_GETLINK,  RTM_GETADDR, RTM_GETROUTE,
+					  RTM_GETNEIGH, RTM_GETRULE, RTM_GETSTATS };
+	int plain;
+
+	if (!setup())
+		return;
+	set_up("lo", true);
+	open_watched();
+	plain = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_ROUTE);
+	for (unsigned int i = 0; i < ARRAY_SIZE(lists); i++) {
+		ck_assert(is_answered(plain, lists[i], NLM_F_DUMP, 0)); /* it can be asked */
+		ck_assert(!is_answered(tap.sock, lists[i], NLM_F_DUMP, 0));
+		while (recv(plain, &(char){ 0 }, 1, MSG_DONTWAIT) > 0)
+			;
+	}
+	ck_assert(is_answered(plain, RTM_GETLINK, 0, (int)tap.index));
+	ck_assert(!is_answered(tap.sock, RTM_GETLINK, 0, (int)tap.index));
+	ck_assert(!is_answered(tap.sock, RTM_GETLINK, NLM_F_ACK, 1));
+	close(plain);
+	close_watched();
+}
+END_TEST
+
+START_TEST(the_filter_of_the_taps_socket_stays)
+{
+	struct sock_filter all = BPF_STMT(BPF_RET | BPF_K, UINT32_MAX);
+	const struct sock_fprog let_in = { 1, &all };
+	const int off = 0;
+
+	if (!setup())
+		return;
+	open_watched();
+	ck_assert_int_lt(
+		setsockopt(tap.sock, SOL_SOCKET, SO_ATTACH_FILTER, &let_in, sizeof(let_in)), 0);
+	ck_assert_int_eq(errno, EPERM);
+	ck_assert_int_lt(setsockopt(tap.sock, SOL_SOCKET, SO_DETACH_FILTER, &off, sizeof(off)), 0);
+	ck_assert_int_eq(errno, EPERM);
+	ck_assert_int_lt(setsockopt(tap.sock, SOL_SOCKET, SO_LOCK_FILTER, &off, sizeof(off)), 0);
+	ck_assert_int_eq(errno, EPERM);
+	close_watched();
+}
+END_TEST
+
+START_TEST(only_changes_of_this_interface_are_told)
+{
+	if (!setup())
+		return;
+	open_watched();
+	make_tap("tapy", 0);
+	set_up("tapy", true);
+	set_up("lo", true);
+	run_ms(50);
+	ck_assert_uint_eq(n_changed, 0);
+	set_up("tapx", false);
+	run_ms(50);
+	ck_assert_uint_gt(n_changed, 0);
+	ck_assert(!tap_is_up(&tap));
+	set_up("tapx", true);
+	ck_assert(tap_is_up(&tap));
+	ck_assert_int_eq(system("ip link set tapx down && ip link set tapx name tapz && "
+				"ip link set tapz up"),
+			 0);
+	ck_assert(tap_is_up(&tap)); /* whatever it is called now */
+	close_watched();
+}
+END_TEST
+
+/* A process that stays where the interface is, with all rights: a byte takes it down or up. */
+static int start_administrator(pid_t *pid)
+{
+	int pair[2];
+	char byte;
+
+	ck_assert_int_eq(socketpair(AF_UNIX, SOCK_SEQPACKET, 0, pair), 0);
+	*pid = fork();
+	if (*pid == 0) {
+		close(pair[0]);
+		while (read(pair[1], &byte, 1) == 1) {
+			set_up("tapx", byte == 'u');
+			ck_assert_int_eq(write(pair[1], &byte, 1), 1);
+		}
+		_exit(0);
+	}
+	close(pair[1]);
+	return pair[0];
+}
+
+static void ask(int administrator, char what)
+{
+	ck_assert_int_eq(write(administrator, &what, 1), 1);
+	ck_assert_int_eq(read(administrator, &what, 1), 1);
+	run_ms(50);
+}
+
+/* Away from the interface, and as nobody where we are somebody. */
+static void give_up_power(void)
+{
+	bool is_root = geteuid() == 0 && setgroups(0, NULL) == 0;
+
+	ck_assert_int_eq(unshare(CLONE_NEWNET), 0);
+	ck_assert_uint_eq(if_nametoindex("tapx"), 0);
+	if (!is_root)
+		return;
+	ck_assert_int_eq(setresgid(65534, 65534, 65534), 0);
+	ck_assert_int_eq(setresuid(65534, 65534, 65534), 0);
+}
+
+START_TEST(a_tap_serves_a_process_that_has_left_its_network_and_given_up_its_power)
+{
+	static const uint8_t header[NETIF_HDR_LEN];
+	uint8_t frame[60], got[NETIF_FRAME_MAX + 1];
+	int administrator, status, fd;
+	pid_t pid;
+
+	if (!setup())
+		return;
+	ck_ok(start("tap=tapx,queues=4"));
+	fd = packet_socket("tapx");
+	administrator = start_administrator(&pid);
+	give_up_power();
+	ask(administrator, 'd');
+	ck_assert(!n->link_up);
+	ask(administrator, 'u');
+	ck_assert(n->link_up);
+	n->ops->set_offloads(n, n->offloads);
+	n->ops->set_pairs(n, 4);
+	n->ops->set_pairs(n, 1);
+	(void)recv(fd, got, sizeof(got), MSG_DONTWAIT); /* it says once that it has been down */
+	make_frame(frame, sizeof(frame));
+	ck_assert_int_eq(send_frame(header, frame, sizeof(frame)), NETIF_SENT);
+	ck_assert_int_eq(recv(fd, got, sizeof(got), 0), sizeof(frame));
+	ck_assert_int_eq(write(fd, frame, sizeof(frame)), sizeof(frame));
+	run_ms(20);
+	ck_assert_uint_eq(receive(got), sizeof(frame));
+	close(fd);
+	close(administrator);
+	ck_assert_int_eq(waitpid(pid, &status, 0), pid);
+	teardown();
+}
+END_TEST
+
 static Suite *suite(void)
 {
 	Suite *s = suite_create("net_tap");
@@ -413,6 +607,10 @@ static Suite *suite(void)
 	UNIT_TEST(s, what_is_no_tap_is_told);
 	UNIT_TEST(s, a_tap_in_use_is_told);
 	UNIT_TEST(s, the_mtu_is_set_and_told);
+	UNIT_TEST(s, who_asks_the_taps_socket_about_the_host_gets_no_answer);
+	UNIT_TEST(s, the_filter_of_the_taps_socket_stays);
+	UNIT_TEST(s, only_changes_of_this_interface_are_told);
+	UNIT_TEST(s, a_tap_serves_a_process_that_has_left_its_network_and_given_up_its_power);
 	return s;
 }
 

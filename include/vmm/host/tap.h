@@ -3,6 +3,9 @@
  *
  * Each queue is a descriptor that gives and takes one frame a readv(2) or writev(2), behind a
  * header of TAP_HDR_LEN bytes, struct virtio_net_hdr_v1 in little-endian order. Loop thread only.
+ *
+ * Once it is opened and watched, nothing is opened or made any more, and no right is needed: the
+ * process may give up its power and leave the interface's network namespace.
  */
 #ifndef VMM_HOST_TAP_H
 #define VMM_HOST_TAP_H
@@ -21,6 +24,7 @@ struct tap { /* embedded */
 	bool created; /* it was not there before, and goes away with the last descriptor */
 	unsigned int n_queues;
 	int fds[TAP_MAX_QUEUES]; /* all attached at first */
+	int sock; /* to ask about the interface: netlink, in its network namespace */
 	unsigned int offloads; /* TUN_F_* that it takes */
 	uint16_t mtu;
 };
@@ -47,9 +51,13 @@ struct tap_watch { /* embedded; zeroed means "not watching" */
 	void *arg;
 };
 
-/* Calls changed(arg) when any interface of the host has changed: ask tap_is_up(). */
-int tap_watch_start(struct tap_watch *w, struct evloop *l, ev_task_fn changed, void *arg,
-		    struct err *e);
+/*
+ * Calls changed(arg) when something about the interface has changed: ask tap_is_up(). Once for each
+ * tap, which is closed after tap_watch_stop(). From then on the tap's socket gives away nothing
+ * else about the host.
+ */
+int tap_watch_start(struct tap_watch *w, const struct tap *t, struct evloop *l, ev_task_fn changed,
+		    void *arg, struct err *e);
 void tap_watch_stop(struct tap_watch *w);
 
 #endif
