@@ -10,7 +10,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -20,6 +19,7 @@
 #include <unistd.h>
 #include <vmm/base/log.h>
 #include <vmm/base/util.h>
+#include <vmm/host/procfs.h>
 
 #define SECTOR 512u
 #define LOCK_WAIT_MS 1000u
@@ -27,7 +27,7 @@
 
 /* Locks -------------------------------------------------------------------------------------- */
 
-/* Who has the lock; 0: not to be found (it may be gone by now, or in another PID namespace). */
+/* Who has the lock, as /proc knows it; 0: not to be found (it may be gone by now). */
 static pid_t holder(int fd)
 {
 	FILE *locks = fopen("/proc/locks", "re");
@@ -52,29 +52,17 @@ static pid_t holder(int fd)
 	return found;
 }
 
-static void read_comm(pid_t pid, char *name, size_t size)
-{
-	char path[64];
-	FILE *f;
-
-	snprintf(path, sizeof(path), "/proc/%d/comm", (int)pid);
-	f = fopen(path, "re");
-	if (!f || !fgets(name, (int)size, f))
-		snprintf(name, size, "a process");
-	name[strcspn(name, "\n")] = '\0';
-	if (f)
-		fclose(f);
-}
-
 static int refuse(pid_t pid, bool exclusive, struct err *e)
 {
 	char comm[32], who[64] = "another process";
 
-	if (pid == getpid()) {
+	if (pid > 0 && pid == procfs_self()) {
 		snprintf(who, sizeof(who), "this VM as another disk");
 	} else if (pid > 0) {
-		read_comm(pid, comm, sizeof(comm));
-		snprintf(who, sizeof(who), "%s (pid %d)", comm, (int)pid);
+		if (!procfs_read(pid, "comm", comm, sizeof(comm)))
+			snprintf(comm, sizeof(comm), "a process");
+		snprintf(who, sizeof(who), "%.*s (pid %d)", (int)strcspn(comm, "\n"), comm,
+			 (int)pid);
 	}
 	if (exclusive)
 		return err_set(e, -EBUSY,
@@ -92,7 +80,7 @@ static int refuse(pid_t pid, bool exclusive, struct err *e)
  */
 static bool is_gone(pid_t pid)
 {
-	return pid == 0 || (kill(pid, 0) < 0 && errno == ESRCH);
+	return pid == 0 || procfs_is_gone(pid);
 }
 
 int blk_lock(int fd, bool exclusive, struct err *e)

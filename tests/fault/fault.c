@@ -197,6 +197,7 @@ FAULT(int, fstatat, (int dir, const char *path, struct stat *st, int flags), (di
       -1, EIO)
 FAULT(int, access, (const char *path, int mode), (path, mode), -1, EACCES)
 FAULT(char *, realpath, (const char *path, char *out), (path, out), NULL, ENOMEM)
+FAULT(ssize_t, readlink, (const char *path, char *out, size_t n), (path, out, n), -1, EACCES)
 /* An eventfd or a signalfd, which give and take what they count by our own mistake only. */
 static bool is_anonymous(int fd)
 {

@@ -4,6 +4,7 @@
  */
 #include "blk_rig.h"
 #include "fake_stderr.h"
+#include "pid_namespace.h"
 #include <errno.h>
 #include <pthread.h>
 #include <signal.h>
@@ -212,6 +213,37 @@ START_TEST(what_one_that_was_killed_leaves_locked_is_waited_for)
 	fd = orphan_lock(); /* but not for ever */
 	refused(-EBUSY, "in use by ");
 	close(fd);
+	rig_fini(&g);
+}
+END_TEST
+
+static int open_from_inside(pid_t outside)
+{
+	static uint8_t zeros[4096];
+	struct blk *first, *second;
+	char words[32], *path = fake_file(zeros, sizeof(zeros));
+	struct err e;
+	int rc = 0;
+
+	(void)outside;
+	snprintf(words, sizeof(words), "(pid %d)", (int)other);
+	if (try_open(&second, &e) != -EBUSY || !strstr(e.text, words))
+		rc = 1;
+	g.spec.path = path;
+	if (try_open(&first, &e) < 0)
+		rc = 2;
+	else if (try_open(&second, &e) != -EBUSY || !strstr(e.text, "this VM as another disk"))
+		rc = 3;
+	unlink(path);
+	return rc;
+}
+
+START_TEST(who_holds_a_file_is_known_in_a_pid_namespace_too)
+{
+	init();
+	begin_other(WRITES);
+	in_pid_namespace(open_from_inside);
+	end_other();
 	rig_fini(&g);
 }
 END_TEST
@@ -425,6 +457,7 @@ static Suite *suite(void)
 	UNIT_TEST(s, a_file_given_twice_is_refused_by_that_name);
 	UNIT_TEST(s, a_program_that_we_start_does_not_inherit_the_lock);
 	UNIT_TEST(s, what_one_that_was_killed_leaves_locked_is_waited_for);
+	UNIT_TEST(s, who_holds_a_file_is_known_in_a_pid_namespace_too);
 	UNIT_LOOP(s, what_looks_like_another_format_is_refused_unless_called_raw,
 		  ARRAY_SIZE(formats));
 	UNIT_TEST(s, what_is_no_file_is_refused_without_waiting);
