@@ -2,11 +2,13 @@
  * child.c - a helper process.
  *
  * Life of a VM: started while devices are made, ended with them. Between fork() and exec() nothing
- * but system calls happens, so that it does not matter which other threads there are.
+ * but system calls happens, so that it does not matter which other threads there are. What is done
+ * later names it by its pidfd, so it hits no other process, and needs no kill(2).
  */
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/close_range.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -17,6 +19,8 @@
 #include <unistd.h>
 #include <vmm/base/util.h>
 #include <vmm/host/child.h>
+
+#define GO_MS 2000 /* for one that we may not end to do so by itself */
 
 /* What the child needs between fork() and exec(); fail_fd takes an errno. */
 struct setup {
@@ -206,13 +210,34 @@ int child_watch(struct child *c, struct evloop *l, void (*ended)(void *arg), voi
 	return rc < 0 ? err_errno(e, "watching a process") : 0;
 }
 
+/* By number only where there is no pidfd: before child_watch(), on an old kernel. */
+static bool send_kill(const struct child *c)
+{
+	if (c->pid_fd < 0)
+		return kill(c->pid, SIGKILL) == 0;
+	return syscall(SYS_pidfd_send_signal, c->pid_fd, SIGKILL, NULL, 0) == 0;
+}
+
+/* One that has become another user, while we have no power any more, may go by itself or not. */
+static bool has_gone_by_itself(const struct child *c)
+{
+	struct pollfd p = { .fd = c->pid_fd, .events = POLLIN };
+
+	return poll(&p, 1, GO_MS) > 0;
+}
+
+static void end(const struct child *c)
+{
+	if (!send_kill(c) && errno == EPERM && !has_gone_by_itself(c))
+		return;
+	while (waitpid(c->pid, NULL, 0) < 0 && errno == EINTR)
+		;
+}
+
 void child_stop(struct child *c)
 {
-	if (c->pid > 0) {
-		kill(c->pid, SIGKILL);
-		while (waitpid(c->pid, NULL, 0) < 0 && errno == EINTR)
-			;
-	}
+	if (c->pid > 0)
+		end(c);
 	evloop_del(&c->ev_end);
 	evloop_del(&c->ev_err);
 	if (c->pid_fd > 0)

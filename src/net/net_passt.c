@@ -10,7 +10,6 @@
 #include "net_stream.h"
 #include "netif_kinds.h"
 #include <errno.h>
-#include <fcntl.h>
 #include <poll.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -22,11 +21,12 @@
 #include <vmm/base/log.h>
 #include <vmm/base/util.h>
 #include <vmm/host/child.h>
+#include <vmm/host/procfs.h>
 
 #define PASST_MTU                                                                                  \
 	65520u /* what passt announces by DHCP, and the most it takes; passt(1), --mtu             \
 		*/
-#define READY_NS (5 * NS_PER_S)
+#define READY_NS (10 * NS_PER_S) /* on a host that is very busy */
 #define UNKNOWN_NS (200 * NS_PER_MS)
 
 struct net_passt {
@@ -190,30 +190,34 @@ static const struct net_stream_events stream_events = {
 
 /* Start -------------------------------------------------------------------------------------- */
 
-/* 1: its filter of system calls is on; 0: not yet; -1: that cannot be seen. */
-static int is_confined(pid_t pid)
-{
-	char path[48], buf[4096], *at;
-	ssize_t n;
-	int fd;
+enum confined { YES, NOT_YET, UNSEEN };
 
-	snprintf(path, sizeof(path), "/proc/%d/status", (int)pid);
-	fd = open(path, O_RDONLY | O_CLOEXEC);
-	if (fd < 0)
-		return -1;
-	n = read(fd, buf, sizeof(buf) - 1);
-	close(fd);
-	if (n <= 0)
-		return -1;
-	buf[n] = '\0';
-	at = strstr(buf, "\nSeccomp:\t");
-	return at ? at[10] == '2' : -1;
+/* Is its filter of system calls on? Where /proc is closed, that cannot be seen. */
+static enum confined is_confined(const struct child *c)
+{
+	pid_t pid = procfs_pid_of(c->pid_fd);
+	char status[4096], *at;
+
+	if (pid == 0 || !procfs_read(pid, "status", status, sizeof(status)))
+		return UNSEEN;
+	at = strstr(status, "\nSeccomp:\t");
+	if (!at)
+		return UNSEEN;
+	return at[10] == '2' ? YES : NOT_YET;
+}
+
+static int unconfined(struct err *e)
+{
+	return err_set(e, -ETIMEDOUT,
+		       "passt has not confined itself within %u s: it would serve the guest with "
+		       "all of this user's rights; is another program of that name in PATH?",
+		       (unsigned int)(READY_NS / NS_PER_S));
 }
 
 /*
  * passt does not say when it is ready, but it gives up its powers last, when all of its ports are
- * bound and all of its addresses are found: that can be seen. Where /proc is closed, one that is
- * still there after a while is taken for ready; it needs 20 ms.
+ * bound and all of its addresses are found: that can be seen, and it takes 20 ms. Where it cannot
+ * be seen, one that is still there after a while is taken for ready.
  */
 static int wait_until_ready(struct net_passt *p, struct err *e)
 {
@@ -222,14 +226,21 @@ static int wait_until_ready(struct net_passt *p, struct err *e)
 
 	for (;;) {
 		uint64_t passed = evloop_now_ns() - start;
-		int confined = is_confined(p->child.pid);
+		enum confined confined = is_confined(&p->child);
 
 		if (child_has_ended(&p->child)) {
 			words_of(&p->child, words, sizeof(words));
 			return err_set(e, -ECHILD, "passt: %s", words);
 		}
-		if (confined > 0 || passed > READY_NS || (confined < 0 && passed > UNKNOWN_NS))
+		if (confined == YES)
 			return 0;
+		if (confined == UNSEEN && passed > UNKNOWN_NS) {
+			log_warn("%s: /proc does not show whether passt has confined itself",
+				 p->name);
+			return 0;
+		}
+		if (passed > READY_NS)
+			return unconfined(e);
 		poll(NULL, 0, 1);
 	}
 }

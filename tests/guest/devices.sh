@@ -97,6 +97,53 @@ a_thousand_starts_leave_nothing_behind() {
 	fi
 }
 
+# start_with_passt GUEST OPTION...: start() with --net user, in a network that leads nowhere; its namespace in ./net
+start_with_passt() {
+	local guest=$1
+	shift
+	# shellcheck disable=SC2016 # the inner shell's
+	start_cmd unshare -n bash -ec 'ip link set lo up
+		ip tuntap add dev out0 mode tap
+		ip addr add 10.9.8.7/24 dev out0
+		ip link set out0 up
+		ip route add default via 10.9.8.1
+		readlink /proc/self/ns/net >net
+		exec "$@"' passt "$VMM" run --kernel "$GUESTS/$guest.elf" --mem 64M --timeout 60s --net user "$@"
+}
+
+# The passt of that network, if it is there; as the kernel calls it.
+passt_in_net() {
+	local p
+	for p in $(pgrep -x 'passt(\.avx2)?'); do
+		[ "$(readlink "/proc/$p/ns/net")" != "$(cat net)" ] || echo "$p"
+	done
+}
+has_passt() { [ -n "$(passt_in_net)" ]; }
+is_confined() { grep -q '^Seccomp:.2$' "/proc/$1/status"; }
+
+passt_has_given_up_its_power_and_goes_with_the_vmm() {
+	local p field
+	if ! [ -w /dev/net/tun ] || ! unshare -n ip tuntap add dev probe mode tap 2>/dev/null; then
+		echo "no network to be made on this host"
+		return
+	fi
+	start_with_passt spin_halted --serial null
+	soon has_passt
+	p=$(passt_in_net)
+	soon is_confined "$p"
+	grep -q '^NoNewPrivs:.1$' "/proc/$p/status" || fail "it can get new rights"
+	for field in CapInh CapPrm CapEff CapAmb; do
+		grep -Eq "^$field:.0+$" "/proc/$p/status" || fail "it has $(grep $field "/proc/$p/status")"
+	done
+	! grep -Eq '^[UG]id:.*\b0\b' "/proc/$p/status" || fail "it is root: $(grep '^[UG]id' "/proc/$p/status" | tr '\n' ' ')"
+	[ -z "$(ls -A "/proc/$p/root/")" ] || fail "it sees files: $(ls "/proc/$p/root/" | tr '\n' ' ')"
+	# Its sockets, its loop, and where its words go.
+	! find "/proc/$p/fd" -type l -printf '%l\n' | grep -vE '^(socket|pipe|anon_inode):|^/dev/null$' || fail "it has files open"
+	kill -9 "$pid"
+	soon has_no_passt || fail "it has outlived the VMM"
+}
+has_no_passt() { ! has_passt; }
+
 devices_that_no_driver_has_used_are_named_where_it_matters() {
 	truncate -s 1M disk.img
 	status 124 vm spin_halted --disk disk.img --console null --timeout 500ms

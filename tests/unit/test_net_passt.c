@@ -1,16 +1,25 @@
 /*
  * test_net_passt.c - passt as our child: how it is started, how it fails, and that it surely ends.
  *
- * In passt's place stands a shell script in a folder of the test, which PATH begins with.
+ * In passt's place stands a shell script in a folder of the test, which PATH begins with; or this
+ * program, by that name, because a script cannot switch on a filter.
  */
 #include "fake_stderr.h"
+#include "pid_namespace.h"
 #include "unit.h"
 #include <errno.h>
 #include <fcntl.h>
+#include <grp.h>
+#include <libgen.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
 #include <signal.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <sys/epoll.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 #include <vmm/base/log.h>
@@ -57,6 +66,41 @@ static void setup(const char *body)
 	fprintf(out, "#!/bin/sh\n%s\n", body);
 	fclose(out);
 	chmod(script, 0700);
+}
+
+/* Nothing is forbidden but this one call. */
+static bool forbid(unsigned int number)
+{
+	struct sock_filter code[] = {
+		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, number, 0, 1),
+		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EACCES),
+		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+	};
+	const struct sock_fprog filter = { ARRAY_SIZE(code), code };
+
+	return prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0 &&
+	       prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &filter) == 0;
+}
+
+/* What this program does in passt's place. */
+static int play_passt(void)
+{
+	if (!forbid(SYS_reboot))
+		return 1;
+	usleep(1000000);
+	fprintf(stderr, "I am so tired\n");
+	return 0;
+}
+
+static void setup_player(void)
+{
+	char self[256] = "";
+
+	setup("");
+	ck_assert_int_gt(readlink("/proc/self/exe", self, sizeof(self) - 1), 0);
+	unlink(script);
+	ck_assert_int_eq(symlink(self, script), 0);
 }
 
 static void teardown(void)
@@ -168,8 +212,7 @@ START_TEST(many_words_are_cut_to_the_last_ones)
 }
 END_TEST
 
-/* The one thing that a script cannot do is to switch a filter on: it is taken for ready after a
- * while, and that is long. So these play the child alone. */
+/* The child alone, without what passt is asked for. */
 static struct child child;
 static bool ended;
 
@@ -278,12 +321,11 @@ START_TEST(a_child_is_in_a_session_of_its_own_with_signals_as_usual)
 }
 END_TEST
 
-/* A shell is no passt: it takes five seconds until it is believed. */
 START_TEST(its_end_takes_the_link_down_and_is_told)
 {
 	char text[1024];
 
-	setup("sleep 6; echo I am so tired >&2");
+	setup_player();
 	ck_ok(start("user"));
 	ck_assert(n->link_up);
 	ck_assert_uint_eq(n->mtu, 65520);
@@ -293,6 +335,77 @@ START_TEST(its_end_takes_the_link_down_and_is_told)
 	ck_assert_uint_eq(n_link, 1);
 	ck_assert_ptr_nonnull(strstr(stderr_text(text, sizeof(text)), "I am so tired"));
 	teardown();
+}
+END_TEST
+
+static int start_inside(pid_t outside)
+{
+	(void)outside;
+	if (start("user") < 0)
+		return 1;
+	netif_destroy(n);
+	return 0;
+}
+
+START_TEST(one_that_confines_itself_is_seen_in_a_pid_namespace_too)
+{
+	setup_player();
+	in_pid_namespace(start_inside);
+	n = NULL;
+	teardown();
+}
+END_TEST
+
+static int start_unconfined(pid_t outside)
+{
+	(void)outside;
+	if (start("user") != -ETIMEDOUT || !strstr(e.text, "passt has not confined itself"))
+		return 1;
+	return waitpid(-1, NULL, WNOHANG) == -1 ? 0 : 2; /* it has been ended */
+}
+
+/* Where its confinement could not be seen it would be taken for ready. */
+START_TEST(one_that_does_not_confine_itself_is_refused)
+{
+	setup("exec sleep 60");
+	in_pid_namespace(start_unconfined);
+	teardown();
+}
+END_TEST
+
+START_TEST(a_child_is_ended_where_kill_is_forbidden)
+{
+	setup("exec sleep 60");
+	start_child();
+	ck_assert(forbid(SYS_kill));
+	ck_assert_int_eq(kill(child.pid, SIGKILL), -1);
+	child_stop(&child);
+	ck_assert(child_has_ended(&child));
+	teardown();
+}
+END_TEST
+
+/* As passt does for root. */
+START_TEST(one_that_is_another_users_by_now_is_not_waited_for_without_end)
+{
+	uint64_t start_ns = evloop_now_ns();
+
+	if (geteuid() != 0) {
+		printf("# only root has children of other users\n");
+		return;
+	}
+	setup("exec /usr/bin/setpriv --reuid=65533 --clear-groups sleep 4");
+	start_child();
+	run_ms(500);
+	netif_destroy(n);
+	unlink(script);
+	ck_assert_int_eq(rmdir(folder), 0);
+	ck_assert_int_eq(setgroups(0, NULL), 0);
+	ck_assert_int_eq(setresuid(65534, 65534, 65534), 0);
+	child_stop(&child);
+	ck_assert_uint_ge(evloop_now_ns() - start_ns, 2 * NS_PER_S);
+	ck_assert_uint_lt(evloop_now_ns() - start_ns, 4 * NS_PER_S);
+	evloop_destroy(loop);
 }
 END_TEST
 
@@ -311,8 +424,17 @@ static Suite *suite(void)
 	UNIT_TEST(s, a_child_that_talks_without_end_is_read_and_bounded);
 	UNIT_TEST(s, a_child_gets_its_descriptor_and_no_other_of_ours);
 	UNIT_TEST(s, a_child_is_in_a_session_of_its_own_with_signals_as_usual);
-	UNIT_SLOW(s, its_end_takes_the_link_down_and_is_told);
+	UNIT_TEST(s, its_end_takes_the_link_down_and_is_told);
+	UNIT_TEST(s, one_that_confines_itself_is_seen_in_a_pid_namespace_too);
+	UNIT_SLOW(s, one_that_does_not_confine_itself_is_refused);
+	UNIT_TEST(s, a_child_is_ended_where_kill_is_forbidden);
+	UNIT_TEST(s, one_that_is_another_users_by_now_is_not_waited_for_without_end);
 	return s;
 }
 
-UNIT_MAIN("net_passt", suite)
+int main(int argc, char **argv)
+{
+	if (argc > 0 && strcmp(basename(argv[0]), "passt") == 0)
+		return play_passt();
+	return unit_run(suite(), "net_passt");
+}

@@ -40,7 +40,10 @@ int child_watch(struct child *c, struct evloop *l, void (*ended)(void *arg), voi
 /* Has it ended? It is reaped then, and `words` is complete. */
 bool child_has_ended(struct child *c);
 
-/* Ends it if it still runs, by SIGKILL, and reaps it. */
+/*
+ * Ends it if it still runs, by SIGKILL, and reaps it. Where it belongs to another user now and we
+ * have no power over it, it gets two seconds to go by itself: so take away first what it lives on.
+ */
 void child_stop(struct child *c);
 
 #endif
