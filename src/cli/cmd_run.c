@@ -35,6 +35,20 @@ static int set_mem(void *c, const char *v, struct err *e)
 	return opts_parse_size(v, &((struct vm_config *)c)->ram_bytes, e);
 }
 
+static int set_mem_lock(void *c, const char *v, struct err *e)
+{
+	(void)v, (void)e;
+	((struct vm_config *)c)->mem_lock = true;
+	return 0;
+}
+
+static int set_mem_merge(void *c, const char *v, struct err *e)
+{
+	(void)v, (void)e;
+	((struct vm_config *)c)->mem_merge = true;
+	return 0;
+}
+
 static int set_cpus(void *c, const char *v, struct err *e)
 {
 	return config_parse_cpus(c, v, e);
@@ -166,6 +180,11 @@ const struct opt run_options[] = {
 	{ "initrd", "FILE", "The initial RAM disk, up to 1 GiB.", set_initrd },
 	{ "mem", "SIZE", "RAM, 64M or more: 512M, 2G; a bare number is MiB. Default 512M.",
 	  set_mem },
+	{ "mem-lock", NULL, "The host never swaps the guest's RAM out.", set_mem_lock },
+	{ "mem-merge", NULL,
+	  "The host may merge pages that are equal to others' (KSM). Saves RAM where guests are\n"
+	  "alike; lets one guest find out what another has: not for guests that are strangers.",
+	  set_mem_merge },
 	{ "cpus", "N|sockets=S,cores=C,threads=T", "CPUs. Default 1.", set_cpus },
 	{ "disk", "FILE[,ro][,snapshot][,direct][,id=ID]...",
 	  "A disk: a raw image or a block device. May be given more than once (vda, vdb, ...).\n"

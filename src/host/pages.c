@@ -1,19 +1,25 @@
 /*
  * pages.c - the memory that the guest will take for RAM.
  *
- * Life of a VM: mapped while the machine is built, discarded at a reset, unmapped at the end; on
- * the main thread. An address error of ours hits a guard page, not another object of the VMM.
+ * Life of a VM: mapped, and locked or merged if the user wants that, while the machine is built;
+ * discarded at a reset, unmapped at the end; on the main thread. An address error of ours hits a
+ * guard page, not another object of the VMM.
  */
 #include <errno.h>
 #include <stdint.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <vmm/base/bug.h>
 #include <vmm/base/util.h>
 #include <vmm/host/pages.h>
 
 #define HUGE_PAGE (2 * MIB)
 #define GUARD HUGE_PAGE
+
+#ifndef MADV_DONTNEED_LOCKED /* Linux 5.18; not in the C library of that time */
+#define MADV_DONTNEED_LOCKED 24
+#endif
 
 int pages_map(void **out, size_t len, struct err *e)
 {
@@ -53,7 +59,44 @@ void pages_unmap(void *p, size_t len)
 		VMM_BUG_ON(munmap((uint8_t *)p - GUARD, len + 2 * GUARD) < 0);
 }
 
+static int too_much_to_lock(size_t len, struct err *e)
+{
+	struct rlimit limit = { 0 };
+	int code = -errno;
+
+	getrlimit(RLIMIT_MEMLOCK, &limit);
+	return err_set(
+		e, code,
+		"%zu MiB of guest RAM, but this process may lock %llu MiB of memory: run it as "
+		"root, or after a 'ulimit -l' of so much (in systemd, LimitMEMLOCK=)",
+		(size_t)(len / MIB), (unsigned long long)(limit.rlim_cur / MIB));
+}
+
+int pages_lock(void *p, size_t len, struct err *e)
+{
+	if (mlock2(p, len, MLOCK_ONFAULT) == 0)
+		return 0;
+	/* mlock(2): what has no other cause here. */
+	if (errno == ENOMEM || errno == EPERM)
+		return too_much_to_lock(len, e);
+	return err_errno(e, "%zu MiB of guest RAM", (size_t)(len / MIB));
+}
+
+int pages_merge(void *p, size_t len, struct err *e)
+{
+	if (madvise(p, len, MADV_MERGEABLE) == 0)
+		return 0;
+	if (errno == EINVAL)
+		return err_set(e, -EINVAL,
+			       "this host's kernel has no KSM (CONFIG_KSM); leave it out");
+	return err_errno(e, "%zu MiB of guest RAM", (size_t)(len / MIB));
+}
+
 void pages_discard(void *p, size_t len)
 {
-	VMM_BUG_ON(madvise(p, len, MADV_DONTNEED) < 0);
+	if (madvise(p, len, MADV_DONTNEED) == 0)
+		return;
+	VMM_BUG_ON(errno != EINVAL); /* which says that it is locked */
+	if (madvise(p, len, MADV_DONTNEED_LOCKED) < 0)
+		memset(p, 0, len);
 }

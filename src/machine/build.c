@@ -168,6 +168,19 @@ void machine_power_off(struct machine *m)
 	kvm_vm_destroy(&m->vm);
 }
 
+static int create_ram(struct machine *m, struct err *e)
+{
+	const struct vm_config *cfg = m->cfg;
+
+	if (gmem_create(&m->mem, e) < 0 || arch_add_ram(m->mem, cfg->ram_bytes, e) < 0)
+		return e->code;
+	if (cfg->mem_lock && gmem_lock(m->mem, e) < 0)
+		return err_wrap(e, "--mem-lock");
+	if (cfg->mem_merge && gmem_merge(m->mem, e) < 0)
+		return err_wrap(e, "--mem-merge");
+	return 0;
+}
+
 static int build(struct machine *m, struct err *e)
 {
 	const struct vm_config *cfg = m->cfg;
@@ -178,7 +191,7 @@ static int build(struct machine *m, struct err *e)
 		return e->code;
 	if (evloop_create(&m->loop, e) < 0)
 		return e->code;
-	if (gmem_create(&m->mem, e) < 0 || arch_add_ram(m->mem, cfg->ram_bytes, e) < 0)
+	if (create_ram(m, e) < 0)
 		return e->code;
 	if (bus_create(&m->pio, "port", UINT16_MAX, e) < 0 ||
 	    bus_create(&m->mmio, "address", UINT64_MAX, e) < 0)

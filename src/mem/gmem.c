@@ -70,6 +70,24 @@ int gmem_add_ram(struct gmem *m, gpa_t base, uint64_t len, struct err *e)
 	return 0;
 }
 
+int gmem_lock(struct gmem *m, struct err *e)
+{
+	for (unsigned int i = 0; i < m->n_regions; i++) {
+		if (pages_lock(m->region[i].host, m->region[i].len, e) < 0)
+			return e->code;
+	}
+	return 0;
+}
+
+int gmem_merge(struct gmem *m, struct err *e)
+{
+	for (unsigned int i = 0; i < m->n_regions; i++) {
+		if (pages_merge(m->region[i].host, m->region[i].len, e) < 0)
+			return e->code;
+	}
+	return 0;
+}
+
 void gmem_clear(struct gmem *m)
 {
 	for (unsigned int i = 0; i < m->n_regions; i++)

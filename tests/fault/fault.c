@@ -147,6 +147,7 @@ FAULT(void *, mmap, (void *at, size_t n, int prot, int flags, int fd, off_t off)
       (at, n, prot, flags, fd, off), MAP_FAILED, ENOMEM)
 FAULT(int, mprotect, (void *at, size_t n, int prot), (at, n, prot), -1, ENOMEM)
 FAULT(int, madvise, (void *at, size_t n, int advice), (at, n, advice), -1, ENOMEM)
+FAULT(int, mlock2, (const void *at, size_t n, unsigned int flags), (at, n, flags), -1, ENOMEM)
 
 int fault_asprintf(char **s, const char *fmt, ...);
 __attribute__((format(printf, 2, 3))) int fault_asprintf(char **s, const char *fmt, ...)

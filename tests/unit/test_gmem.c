@@ -3,6 +3,9 @@
  */
 #include "unit.h"
 #include <errno.h>
+#include <stdio.h>
+#include <sys/resource.h>
+#include <unistd.h>
 #include <vmm/base/util.h>
 #include <vmm/mem/gmem.h>
 
@@ -217,6 +220,44 @@ static int refuse_region(void *arg, unsigned int index, gpa_t base, uint64_t len
 	return -7;
 }
 
+/* How many mappings of this process have this flag: proc(5), /proc/PID/smaps, VmFlags. */
+static unsigned int n_mappings(const char *flag)
+{
+	FILE *f = fopen("/proc/self/smaps", "r");
+	char line[512];
+	unsigned int n = 0;
+
+	ck_assert_ptr_nonnull(f);
+	while (fgets(line, sizeof(line), f))
+		n += strncmp(line, "VmFlags:", 8) == 0 && strstr(line, flag);
+	fclose(f);
+	return n;
+}
+
+START_TEST(all_ram_is_locked_or_merged_or_neither)
+{
+	struct rlimit limit = { LOW_LEN + HIGH_LEN, LOW_LEN + HIGH_LEN };
+	struct err e = { 0 };
+	uint64_t word;
+
+	setrlimit(RLIMIT_MEMLOCK, &limit); /* refused: it may be as it is, or not at all */
+	start();
+	ck_assert_uint_eq(n_mappings(" lo "), 0);
+	ck_assert_uint_eq(n_mappings(" mg "), 0);
+	ck_ok(gmem_lock(m, &e));
+	ck_assert_uint_eq(n_mappings(" lo "), 2);
+	if (access("/sys/kernel/mm/ksm", F_OK) == 0) {
+		ck_ok(gmem_merge(m, &e));
+		ck_assert_uint_eq(n_mappings(" mg "), 2);
+	}
+	ck_assert(gmem_store_le64(m, HIGH_AT, 1));
+	gmem_clear(m);
+	ck_assert(gmem_load_le64(m, HIGH_AT, &word) && word == 0);
+	ck_assert_uint_eq(n_mappings(" lo "), 2);
+	gmem_destroy(m);
+}
+END_TEST
+
 START_TEST(each_region_is_shown_once_until_somebody_objects)
 {
 	unsigned int n = 0;
@@ -344,6 +385,7 @@ static Suite *suite(void)
 	UNIT_TEST(s, more_regions_than_there_is_room_for_are_refused);
 	UNIT_TEST(s, more_than_an_address_space_is_an_error_of_the_host);
 	UNIT_TEST(s, clearing_makes_every_byte_zero);
+	UNIT_TEST(s, all_ram_is_locked_or_merged_or_neither);
 	UNIT_TEST(s, each_region_is_shown_once_until_somebody_objects);
 	UNIT_TEST(s, random_accesses_agree_with_a_flat_array);
 	return s;

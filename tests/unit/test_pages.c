@@ -4,6 +4,9 @@
 #include "unit.h"
 #include <errno.h>
 #include <signal.h>
+#include <stdio.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 #include <vmm/base/util.h>
@@ -81,6 +84,112 @@ START_TEST(discarded_memory_reads_zero_and_can_be_used_again)
 }
 END_TEST
 
+/* Is this among the flags of the mapping that begins there? proc(5), /proc/PID/smaps, VmFlags. */
+static bool has_flag(const void *p, const char *flag)
+{
+	FILE *f = fopen("/proc/self/smaps", "r");
+	char line[512], word[8];
+	bool here = false, found = false;
+	unsigned long from, to;
+
+	ck_assert_ptr_nonnull(f);
+	snprintf(word, sizeof(word), " %s ", flag);
+	while (fgets(line, sizeof(line), f)) {
+		if (sscanf(line, "%lx-%lx ", &from, &to) == 2)
+			here = from == (uintptr_t)p;
+		else if (here && strncmp(line, "VmFlags:", 8) == 0)
+			found = strstr(line, word) != NULL;
+	}
+	fclose(f);
+	return found;
+}
+
+START_TEST(memory_is_not_executable_and_not_dumped)
+{
+	uint8_t *p = map(LEN);
+
+	ck_assert(has_flag(p, "rd") && has_flag(p, "wr"));
+	ck_assert(!has_flag(p, "ex"));
+	ck_assert(has_flag(p, "dd"));
+	ck_assert(!has_flag(p, "lo")); /* unless asked for */
+	ck_assert(!has_flag(p, "mg"));
+	pages_unmap(p, LEN);
+}
+END_TEST
+
+/* KiB of this process that are locked: only pages that have been touched are in RAM at all. */
+static unsigned long locked_kib(void)
+{
+	FILE *f = fopen("/proc/self/smaps", "r");
+	char line[512];
+	unsigned long sum = 0, n;
+
+	ck_assert_ptr_nonnull(f);
+	while (fgets(line, sizeof(line), f)) {
+		if (sscanf(line, "Locked: %lu kB", &n) == 1)
+			sum += n;
+	}
+	fclose(f);
+	return sum;
+}
+
+START_TEST(locked_memory_stays_in_ram_once_it_is_touched)
+{
+	struct err e = { 0 };
+	struct rlimit limit = { LEN, LEN };
+	uint8_t *p = map(LEN);
+
+	setrlimit(RLIMIT_MEMLOCK, &limit); /* refused: it may be locked as it is, or not at all */
+	ck_ok(pages_lock(p, LEN, &e));
+	ck_assert(has_flag(p, "lo"));
+	ck_assert_uint_eq(locked_kib(), 0);
+	memset(p, 0xff, LEN);
+	ck_assert_uint_ge(locked_kib(), LEN / KIB);
+	pages_discard(p, LEN);
+	ck_assert(has_flag(p, "lo"));
+	for (size_t i = 0; i < LEN; i += 64)
+		ck_assert(p[i] == 0);
+	p[0] = 1;
+	ck_assert_uint_ge(locked_kib(), 4);
+	pages_unmap(p, LEN);
+}
+END_TEST
+
+START_TEST(more_than_may_be_locked_is_an_error_with_the_remedy)
+{
+	struct rlimit limit = { 0, 0 };
+	struct err e = { 0 };
+	bool root = geteuid() == 0;
+	uint8_t *p = map(LEN);
+
+	if (_i)
+		limit.rlim_cur = limit.rlim_max = MIB;
+	ck_assert_int_eq(setrlimit(RLIMIT_MEMLOCK, &limit), 0);
+	if (root)
+		ck_assert_int_eq(seteuid(65534), 0); /* root may always */
+	ck_fails(pages_lock(p, LEN, &e), _i ? -ENOMEM : -EPERM, _i ? "lock 1 MiB" : "lock 0 MiB");
+	ck_fails(pages_lock(p, LEN, &e), _i ? -ENOMEM : -EPERM, "ulimit -l");
+	if (root) /* a sanitizer that looks for leaks needs that back */
+		ck_assert(seteuid(0) == 0 && prctl(PR_SET_DUMPABLE, 1) == 0);
+	pages_unmap(p, LEN);
+}
+END_TEST
+
+START_TEST(memory_may_be_merged_where_the_kernel_can)
+{
+	struct err e = { 0 };
+	uint8_t *p = map(LEN);
+
+	if (access("/sys/kernel/mm/ksm", F_OK) == 0) {
+		ck_ok(pages_merge(p, LEN, &e));
+		ck_assert(has_flag(p, "mg"));
+	} else {
+		ck_fails(pages_merge(p, LEN, &e), -EINVAL, "CONFIG_KSM");
+	}
+	pages_unmap(p, LEN);
+}
+END_TEST
+
 START_TEST(unmapping_takes_the_guards_too)
 {
 	uint8_t *first = map(LEN), *again;
@@ -111,6 +220,10 @@ static Suite *suite(void)
 	UNIT_TEST(s, memory_is_zero_writable_and_aligned_to_huge_pages);
 	UNIT_LOOP(s, both_sides_are_guarded, 3);
 	UNIT_TEST(s, discarded_memory_reads_zero_and_can_be_used_again);
+	UNIT_TEST(s, memory_is_not_executable_and_not_dumped);
+	UNIT_TEST(s, locked_memory_stays_in_ram_once_it_is_touched);
+	UNIT_LOOP(s, more_than_may_be_locked_is_an_error_with_the_remedy, 2);
+	UNIT_TEST(s, memory_may_be_merged_where_the_kernel_can);
 	UNIT_TEST(s, unmapping_takes_the_guards_too);
 	UNIT_TEST(s, more_than_an_address_space_is_an_error);
 	return s;

@@ -9,14 +9,34 @@
 /*
  * Maps len bytes (a multiple of 4096) of zeroed private memory, aligned to 2 MiB, with an
  * inaccessible guard of at least 2 MiB on either side. Nothing is touched or reserved; transparent
- * huge pages are asked for, and the memory is left out of core dumps. *out is owned by the caller.
+ * huge pages are asked for, and the memory is left out of core dumps. It can be read and written,
+ * never executed. *out is owned by the caller.
  */
 int pages_map(void **out, size_t len, struct err *e);
 
-/* Unmaps what pages_map() gave, guards included. NULL is fine. */
+/*
+ * From now on a page that has been touched stays in RAM: nothing of it gets to a swap device
+ * (mlock2(2), MLOCK_ONFAULT). Nothing is touched for that. It holds over pages_discard().
+ * -ENOMEM, -EPERM: RLIMIT_MEMLOCK does not allow so much.
+ */
+int pages_lock(void *p, size_t len, struct err *e);
+
+/*
+ * Lets KSM merge pages that are equal to other ones of this host, of other processes, too.
+ * -EINVAL: a kernel without it.
+ */
+int pages_merge(void *p, size_t len, struct err *e);
+
+/*
+ * Unmaps what pages_map() gave, guards included. NULL is fine. Nobody reads there what was left
+ * behind: Linux zeroes a page before another process gets it.
+ */
 void pages_unmap(void *p, size_t len);
 
-/* Gives every page back to the host: reads as zeros afterwards, as fresh. */
+/*
+ * Reads as zeros afterwards, as fresh. Every page goes back to the host, but for locked ones on a
+ * kernel older than 5.18, which are overwritten instead.
+ */
 void pages_discard(void *p, size_t len);
 
 #endif

@@ -43,6 +43,8 @@ struct vm_config { /* strings are borrowed from argv or the environment, except 
 	const char *kernel; /* required */
 	const char *initrd; /* NULL: none */
 	uint64_t ram_bytes;
+	bool mem_lock; /* RAM stays out of swap */
+	bool mem_merge; /* and may be merged with equal pages of other processes: a side channel */
 	struct cpu_topology cpus;
 	enum boot_mode boot;
 	const char *cmdline; /* NULL: the architecture's default */

@@ -19,12 +19,22 @@ struct gmem;
 
 #define GMEM_MAX_REGIONS 8
 
-/* Owned by the caller until gmem_destroy(), which accepts NULL and unmaps all RAM. */
+/*
+ * Owned by the caller until gmem_destroy(), which accepts NULL and unmaps all RAM. What the guest
+ * had there no other process gets to see: Linux zeroes each page before it hands it out again.
+ */
 int gmem_create(struct gmem **out, struct err *e);
 void gmem_destroy(struct gmem *m);
 
 /* Adds len zeroed bytes of RAM at base; both multiples of 4096; must not overlap what is there. */
 int gmem_add_ram(struct gmem *m, gpa_t base, uint64_t len, struct err *e);
+
+/*
+ * All RAM that has been added stays out of swap, or may be merged with equal pages of this host:
+ * see host/pages.h. Before any of it is used.
+ */
+int gmem_lock(struct gmem *m, struct err *e);
+int gmem_merge(struct gmem *m, struct err *e);
 
 /* Back to zeroes, every byte: what a power cycle does. Only while no vCPU runs. */
 void gmem_clear(struct gmem *m);

@@ -1,0 +1,38 @@
+# shellcheck shell=bash disable=SC2154 # helpers.sh sets what is used here
+# limits.sh - what a VM may take of its host, and what it tells that it has taken; sourced by tests/guest/run.
+
+field() { sed -n "s/^$1:[^0-9]*\([0-9]*\).*/\1/p" "/proc/$pid/status"; } # field NAME: of the process of start()
+
+is_locked() { [ "$(field VmLck)" -ge 65536 ]; }
+
+# powerless BYTES CMD...: CMD without capabilities, so that it may lock so much memory and no more
+powerless() {
+	local may=$1
+	shift
+	prlimit --memlock="$may" setpriv --inh-caps=-all --bounding-set=-all "$@"
+}
+
+locked_ram_is_locked_and_starts_over_as_fresh() {
+	local guest=("$VMM" run --mem 64M --timeout 60s --mem-lock --kernel)
+	refused 125 "--mem-lock: 64 MiB of guest RAM, but this process may lock 1 MiB" powerless 1048576 \
+		"${guest[@]}" "$GUESTS/hello.elf"
+	prlimit --memlock=67108864 true || return 0 # so much is more than this user may lock
+	status 0 powerless 67108864 "${guest[@]}" "$GUESTS/poweroff.elf"
+	start_cmd powerless 67108864 "${guest[@]}" "$GUESTS/spin_halted.elf" </dev/null
+	soon is_locked
+	kill -TERM $pid
+	ended 143
+	status 124 powerless 67108864 "${guest[@]}" "$GUESTS/reset_acpi.elf" --timeout 2s
+	[ "$(grep -c '^resetting$' out)" -ge 3 ] || fail "not reset again and again"
+	sed -i '$d' out # which the timeout may have cut
+	[ "$(sort -u out)" = resetting ] || fail "$(sort -u out | head -n 3)"
+}
+
+merged_ram_works() {
+	[ -e /sys/kernel/mm/ksm ] || { refused 125 "no KSM" vm poweroff --mem-merge; return; }
+	start spin_halted --mem-merge </dev/null
+	soon is_mergeable
+	kill -TERM $pid
+	ended 143
+}
+is_mergeable() { grep -q '^VmFlags:.* mg' "/proc/$pid/smaps"; }
