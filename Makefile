@@ -119,6 +119,7 @@ FAKES_test_trace := fake_vm fake_kvm fake_kvm_irq fake_kernel fake_stderr
 FAKES_test_uart16550 := fake_env fake_chardev
 FAKES_test_uart16550_rx := fake_env fake_chardev
 FAKES_test_uring := fake_kernel
+FAKES_test_usage := fake_vm fake_kvm fake_kvm_irq fake_kernel fake_stderr
 FAKES_test_vcpu := fake_vm fake_kvm fake_kvm_irq fake_kernel fake_stderr
 FAKES_test_virtio_blk := fake_blk fake_driver
 FAKES_test_virtio_blk_bad := fake_blk fake_driver

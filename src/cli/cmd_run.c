@@ -222,7 +222,10 @@ const struct opt run_options[] = {
 	{ "on-reboot", "restart|exit", "What a reboot of the guest does. Default restart.",
 	  set_on_reboot },
 	{ "stats", "FILE",
-	  "Writes what each device has counted, as JSON: at the end and on SIGUSR1.", set_stats },
+	  "Writes what each device has counted, and CPU time, memory and faults of the process, "
+	  "as\n"
+	  "JSON: at the end and on SIGUSR1.",
+	  set_stats },
 	{ "trace", "exits[=FILE]", "Writes one line for each exit from the guest, decoded.",
 	  set_trace },
 	{ "jail", "on|strict|log|off",

@@ -187,7 +187,7 @@ static int build(struct machine *m, struct err *e)
 
 	if (kvm_sys_open(&m->sys, e) < 0 || arch_check_topology(&cfg->cpus, &m->sys, e) < 0)
 		return e->code;
-	if (open_images(m, e) < 0)
+	if (usage_create(m, e) < 0 || open_images(m, e) < 0)
 		return e->code;
 	if (evloop_create(&m->loop, e) < 0)
 		return e->code;
@@ -244,6 +244,7 @@ void machine_destroy(struct machine *m)
 	gmem_destroy(m->mem);
 	evloop_destroy(m->loop);
 	free(m->cmdline);
+	free(m->vcpu_ns);
 	image_close(&m->initrd);
 	if (m->owns_kernel)
 		arch_kernel_close(m->kernel);

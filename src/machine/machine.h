@@ -68,6 +68,9 @@ struct machine {
 	struct vcpu *vcpus;
 	unsigned int n_vcpus;
 	bool paused; /* by the user */
+	/* For each vCPU, CPU time of its threads that have ended; guarded by the lock of that
+	 * vCPU, while it has a thread. */
+	uint64_t *vcpu_ns;
 
 	/* Loop thread */
 	struct signals signals;
@@ -120,6 +123,26 @@ void watch_output(void *watch, const uint8_t *data, size_t len);
 bool watch_is_panicking(const struct machine *m);
 bool watch_has_expected(const struct machine *m);
 void watch_stop(struct machine *m); /* no verdict any more */
+
+/*
+ * usage.c: what the VM costs its host, from the start of the process on. KiB, milliseconds of CPU
+ * time, numbers; getrusage(2). Nothing is opened for it.
+ */
+struct usage {
+	uint64_t loop_ms; /* the main thread, from the process's start on */
+	uint64_t worker_ms; /* all threads but that and the vCPUs' */
+	uint64_t user_ms, system_ms; /* of the whole process */
+	uint64_t max_rss_kib;
+	uint64_t minor_faults, major_faults;
+	uint64_t blocks_read, blocks_written; /* of 512 bytes, that devices had to be asked for */
+	uint64_t voluntary_switches, involuntary_switches;
+};
+int usage_create(struct machine *m, struct err *e); /* machine_destroy() undoes it */
+/* The last thing that a vCPU's thread does; v->lock held, together with the change to STOPPED. */
+void usage_close_vcpu(struct vcpu *v);
+/* Loop thread, vCPUs may run. */
+void usage_get(const struct machine *m, struct usage *u);
+uint64_t usage_vcpu_ms(const struct machine *m, unsigned int index);
 
 /*
  * stats.c: what every device has counted, as JSON. path NULL or "-": one line on stderr. A regular

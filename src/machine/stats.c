@@ -1,9 +1,12 @@
 /*
- * stats.c - what every device has counted, as one JSON object: --stats and SIGUSR1.
+ * stats.c - what every device has counted and what the VM costs, as one JSON object: --stats and
+ * SIGUSR1.
  *
  * Life of a VM: on the loop thread, whenever somebody asks, and once at the end.
  *
  *	{"uptime_ms": 1234, "vcpus": 2,
+ *	 "vcpu_cpu_ms": [800, 17], "loop_cpu_ms": 90, "worker_cpu_ms": 5,
+ *	 "process": {"user_ms": 640, "system_ms": 272, "max_rss_kib": 70000, ...},
  *	 "devices": {"disk0": {"type": "virtio-blk", "reads": 17, ...}, ...}}
  */
 #include "machine.h"
@@ -71,6 +74,40 @@ static void add_device(struct object *devices, const struct device *d)
 	add_object(devices, key, &o);
 }
 
+static void add_vcpu_times(struct object *all, const struct machine *m)
+{
+	json_t *times = json_array();
+
+	for (unsigned int i = 0; i < cpu_topology_total(&m->cfg->cpus); i++) {
+		json_t *ms = json_integer((json_int_t)usage_vcpu_ms(m, i));
+
+		if (json_array_append_new(times, ms) < 0) /* also if either is NULL */
+			all->failed = true;
+	}
+	add(all, "vcpu_cpu_ms", times);
+}
+
+static void add_usage(struct object *all, const struct machine *m)
+{
+	struct object process = object_new();
+	struct usage u;
+
+	usage_get(m, &u);
+	add_vcpu_times(all, m);
+	add_counter(all, "loop_cpu_ms", u.loop_ms);
+	add_counter(all, "worker_cpu_ms", u.worker_ms);
+	add_counter(&process, "user_ms", u.user_ms);
+	add_counter(&process, "system_ms", u.system_ms);
+	add_counter(&process, "max_rss_kib", u.max_rss_kib);
+	add_counter(&process, "minor_faults", u.minor_faults);
+	add_counter(&process, "major_faults", u.major_faults);
+	add_counter(&process, "blocks_read", u.blocks_read);
+	add_counter(&process, "blocks_written", u.blocks_written);
+	add_counter(&process, "voluntary_switches", u.voluntary_switches);
+	add_counter(&process, "involuntary_switches", u.involuntary_switches);
+	add_object(all, "process", &process);
+}
+
 /* NULL: out of memory; half of the numbers would be none. */
 static char *as_text(const struct machine *m, size_t flags)
 {
@@ -80,8 +117,9 @@ static char *as_text(const struct machine *m, size_t flags)
 
 	for (unsigned int i = 0; i < m->n_devices; i++)
 		add_device(&devices, m->devices[i]);
-	add(&all, "uptime_ms", json_integer((json_int_t)ms));
-	add(&all, "vcpus", json_integer(cpu_topology_total(&m->cfg->cpus)));
+	add_counter(&all, "uptime_ms", ms);
+	add_counter(&all, "vcpus", cpu_topology_total(&m->cfg->cpus));
+	add_usage(&all, m);
 	add_object(&all, "devices", &devices);
 	text = all.failed ? NULL : json_dumps(all.o, flags);
 	json_decref(all.o);

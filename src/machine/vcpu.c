@@ -116,6 +116,7 @@ static void *vcpu_main(void *arg)
 		pthread_mutex_lock(&v->lock);
 	}
 	v->state = VCPU_STOPPED;
+	usage_close_vcpu(v);
 	pthread_cond_broadcast(&v->changed);
 	pthread_mutex_unlock(&v->lock);
 	jail_leave_thread(v->machine->jail);

@@ -343,6 +343,7 @@ FAULT(int, io_uring_queue_init, (unsigned int n, struct io_uring *r, unsigned in
 FAULT(struct io_uring_probe *, io_uring_get_probe_ring, (struct io_uring * r), (r), NULL, ENOMEM)
 FAULT(int, io_uring_submit, (struct io_uring * r), (r), -EBUSY, EBUSY)
 FAULT(json_t *, json_object, (void), (), NULL, ENOMEM)
+FAULT(json_t *, json_array, (void), (), NULL, ENOMEM)
 FAULT(json_t *, json_integer, (json_int_t val), (val), NULL, ENOMEM)
 FAULT(json_t *, json_string, (const char *s), (s), NULL, ENOMEM)
 FAULT(char *, json_dumps, (const json_t *j, size_t flags), (j, flags), NULL, ENOMEM)
@@ -356,7 +357,7 @@ FAULT(lzma_ret, lzma_alone_decoder, (lzma_stream * z, uint64_t limit), (z, limit
       ENOMEM)
 FAULT(ZSTD_DStream *, ZSTD_createDStream, (void), (), NULL, ENOMEM)
 
-/* Takes the value over, whatever becomes of it. */
+/* Both take the value over, whatever becomes of it. */
 int fault_json_object_set_new(json_t *o, const char *key, json_t *value);
 int fault_json_object_set_new(json_t *o, const char *key, json_t *value)
 {
@@ -365,4 +366,14 @@ int fault_json_object_set_new(json_t *o, const char *key, json_t *value)
 		return -1;
 	}
 	return json_object_set_new(o, key, value);
+}
+
+int fault_json_array_append_new(json_t *array, json_t *value);
+int fault_json_array_append_new(json_t *array, json_t *value)
+{
+	if (is_time("json_array_append_new", 0, ENOMEM)) {
+		json_decref(value);
+		return -1;
+	}
+	return json_array_append_new(array, value);
 }

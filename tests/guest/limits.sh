@@ -36,3 +36,19 @@ merged_ram_works() {
 	ended 143
 }
 is_mergeable() { grep -q '^VmFlags:.* mg' "/proc/$pid/smaps"; }
+
+told() { python3 -c 'import json, sys; print(eval("s" + sys.argv[1], {"s": json.load(open("stats"))}))' "$1"; } # told "[...]"
+
+statistics_tell_what_the_vm_costs() {
+	status 124 vm spin_busy --timeout 2s --stats stats
+	[ "$(told '["vcpu_cpu_ms"][0]')" -gt 500 ] || fail "the vCPU's thread: $(told '["vcpu_cpu_ms"]') ms"
+	[ "$(told '["vcpu_cpu_ms"][0]')" -gt "$(told '["loop_cpu_ms"]')" ] || fail "the loop: $(told '["loop_cpu_ms"]') ms"
+	[ "$(told '["process"]["max_rss_kib"]')" -gt 500 ]
+	start spin_busy --stats stats </dev/null
+	sleep 1
+	kill -USR1 $pid
+	soon test -s stats
+	[ "$(told '["vcpu_cpu_ms"][0]')" -gt 0 ] || fail "while it runs: $(told '["vcpu_cpu_ms"]') ms"
+	kill -TERM $pid
+	ended 143
+}

@@ -29,12 +29,14 @@ static struct device disk0 = { .ops = &disk_ops, .name = "disk0", .type = "virti
 static struct device plain = { .ops = &plain_ops }, again = { .ops = &plain_ops };
 static struct vm_config cfg;
 static struct machine m;
+static uint64_t vcpu_ns[3] = { 1999999, 0, UINT64_C(3600) * NS_PER_S };
 
 static void start(void)
 {
 	cfg.cpus = (struct cpu_topology){ 1, 3, 1 };
 	cfg.start_ns = evloop_now_ns() - 1500 * NS_PER_MS;
 	m.cfg = &cfg;
+	m.vcpu_ns = vcpu_ns; /* their threads have ended */
 	m.devices[0] = &disk0;
 	m.devices[1] = &plain;
 	m.devices[2] = &again;
@@ -50,6 +52,37 @@ static void stop(void)
 	ck_assert_int_eq(rmdir(dir), 0); /* nothing else was left there */
 }
 
+static json_int_t number(const json_t *o, const char *name)
+{
+	const json_t *n = json_object_get(o, name);
+
+	ck_assert_msg(json_is_integer(n), "no %s", name);
+	return json_integer_value(n);
+}
+
+static void check_usage(const json_t *all)
+{
+	static const char *const some[] = { "minor_faults", "max_rss_kib" };
+	static const char *const any[] = {
+		"user_ms",        "system_ms",          "major_faults",        "blocks_read",
+		"blocks_written", "voluntary_switches", "involuntary_switches"
+	};
+	const json_t *vcpus = json_object_get(all, "vcpu_cpu_ms");
+	const json_t *process = json_object_get(all, "process");
+
+	ck_assert_uint_eq(json_array_size(vcpus), 3);
+	ck_assert_int_eq(json_integer_value(json_array_get(vcpus, 0)), 1);
+	ck_assert_int_eq(json_integer_value(json_array_get(vcpus, 1)), 0);
+	ck_assert_int_eq(json_integer_value(json_array_get(vcpus, 2)), 3600000);
+	ck_assert_int_ge(number(all, "loop_cpu_ms"), 0);
+	ck_assert_int_eq(number(all, "worker_cpu_ms"), 0); /* what cannot be is not negative */
+	for (unsigned int i = 0; i < ARRAY_SIZE(some); i++)
+		ck_assert_int_gt(number(process, some[i]), 0);
+	for (unsigned int i = 0; i < ARRAY_SIZE(any); i++)
+		ck_assert_int_ge(number(process, any[i]), 0);
+	ck_assert_uint_eq(json_object_size(process), ARRAY_SIZE(some) + ARRAY_SIZE(any));
+}
+
 static void check(json_t *all)
 {
 	json_t *devices, *disk;
@@ -58,6 +91,7 @@ static void check(json_t *all)
 	ck_assert_int_ge(json_integer_value(json_object_get(all, "uptime_ms")), 1500);
 	ck_assert_int_lt(json_integer_value(json_object_get(all, "uptime_ms")), 60000);
 	ck_assert_int_eq(json_integer_value(json_object_get(all, "vcpus")), 3);
+	check_usage(all);
 	devices = json_object_get(all, "devices");
 	ck_assert_uint_eq(json_object_size(devices), 3);
 	disk = json_object_get(devices, "disk0");
