@@ -99,6 +99,7 @@ FAKES_test_chardev := fake_console fake_kernel fake_stderr
 FAKES_test_chardev_client := fake_console fake_stderr
 FAKES_test_chardev_pace := fake_console
 FAKES_test_chardev_tty := fake_console
+FAKES_test_core_sched := fake_kernel fake_stderr
 FAKES_test_cpuid := fake_kvm fake_kvm_irq
 FAKES_test_evloop := fake_kernel
 FAKES_test_exitport := fake_env

@@ -54,6 +54,13 @@ static int set_cpus(void *c, const char *v, struct err *e)
 	return config_parse_cpus(c, v, e);
 }
 
+static int set_core_scheduling(void *c, const char *v, struct err *e)
+{
+	(void)v, (void)e;
+	((struct vm_config *)c)->core_scheduling = true;
+	return 0;
+}
+
 static int set_append(void *c, const char *v, struct err *e)
 {
 	return config_append(c, v, e);
@@ -186,6 +193,9 @@ const struct opt run_options[] = {
 	  "alike; lets one guest find out what another has: not for guests that are strangers.",
 	  set_mem_merge },
 	{ "cpus", "N|sockets=S,cores=C,threads=T", "CPUs. Default 1.", set_cpus },
+	{ "core-scheduling", NULL,
+	  "No other process runs on a hardware thread (SMT) beside one of this VM's.",
+	  set_core_scheduling },
 	{ "disk", "FILE[,ro][,snapshot][,direct][,id=ID]...",
 	  "A disk: a raw image or a block device. May be given more than once (vda, vdb, ...).\n"
 	  "ro: read-only. snapshot: what is written vanishes at the end. More in the man page.",

@@ -15,6 +15,7 @@
 #include <vmm/base/util.h>
 #include <vmm/host/chardev.h>
 #include <vmm/host/emergency.h>
+#include <vmm/host/core_sched.h>
 
 static int open_images(struct machine *m, struct err *e)
 {
@@ -185,6 +186,9 @@ static int build(struct machine *m, struct err *e)
 {
 	const struct vm_config *cfg = m->cfg;
 
+	/* Threads get the cookie of the one that makes them. */
+	if (cfg->core_scheduling && core_sched_enable(CORE_SCHED_SMT, e) < 0)
+		return err_wrap(e, "--core-scheduling");
 	if (kvm_sys_open(&m->sys, e) < 0 || arch_check_topology(&cfg->cpus, &m->sys, e) < 0)
 		return e->code;
 	if (usage_create(m, e) < 0 || open_images(m, e) < 0)

@@ -52,3 +52,13 @@ statistics_tell_what_the_vm_costs() {
 	kill -TERM $pid
 	ended 143
 }
+
+cores_are_kept_apart_or_it_is_told_why_not() {
+	local rc=0
+	vm poweroff --core-scheduling --log info >out 2>err || rc=$?
+	case $rc in
+	0) [ "$(cat /sys/devices/system/cpu/smt/active)" = 1 ] || has err "nothing to keep apart" ;;
+	125) has err "CONFIG_SCHED_CORE" ;;
+	*) fail "exit status $rc" ;;
+	esac
+}

@@ -46,6 +46,7 @@ struct vm_config { /* strings are borrowed from argv or the environment, except 
 	bool mem_lock; /* RAM stays out of swap */
 	bool mem_merge; /* and may be merged with equal pages of other processes: a side channel */
 	struct cpu_topology cpus;
+	bool core_scheduling; /* no other process beside us on a core */
 	enum boot_mode boot;
 	const char *cmdline; /* NULL: the architecture's default */
 	char *append; /* NULL, or owned: what --append added */
