@@ -5,6 +5,7 @@
  * the last line says why; 126: the file of --kernel is no kernel.
  */
 #include "cli.h"
+#include "doctor.h"
 #include <errno.h>
 #include <inttypes.h>
 #include <stdbool.h>
@@ -88,18 +89,6 @@ static void say_caps(const struct kvm_sys *sys)
 		printf("features: all that vmm uses; up to %u CPUs in a VM\n", sys->max_vcpus);
 }
 
-static bool first_line(const char *path, char *buf, size_t size)
-{
-	FILE *f = fopen(path, "re");
-	bool ok = f && fgets(buf, (int)size, f);
-
-	if (f)
-		fclose(f);
-	if (ok)
-		buf[strcspn(buf, "\n")] = '\0';
-	return ok;
-}
-
 /* Is any cgroup hierarchy mounted with this option? */
 static bool cgroup_mounted_with(const char *option)
 {
@@ -122,12 +111,13 @@ static void say_settings(const struct probe *p)
 {
 	char value[128];
 
-	if (first_line("/sys/kernel/mm/transparent_hugepage/enabled", value, sizeof(value)) &&
+	if (doctor_first_line("/sys/kernel/mm/transparent_hugepage/enabled", value,
+			      sizeof(value)) &&
 	    strstr(value, "[never]"))
 		printf("slow:     transparent huge pages are off: guests run slower; remedy: echo "
 		       "madvise | "
 		       "sudo tee /sys/kernel/mm/transparent_hugepage/enabled\n");
-	if (first_line("/sys/module/kvm/parameters/nx_huge_pages", value, sizeof(value)) &&
+	if (doctor_first_line("/sys/module/kvm/parameters/nx_huge_pages", value, sizeof(value)) &&
 	    strcmp(value, "never") != 0 && strcmp(value, "N") != 0 &&
 	    p->create_vm_ns > SLOW_CREATE_VM_NS) {
 		printf("slow:     kvm.nx_huge_pages=%s costs a kernel thread for each VM; on a CPU "
@@ -276,6 +266,7 @@ int cmd_doctor(int argc, char *const *argv, struct err *e)
 			"vmx or svm");
 		kvm_sys_close(&sys);
 	}
+	doctor_cpu(stdout, "");
 	if (r.kernel && say_kernel(r.kernel, e) < 0)
 		return e->code;
 	if (fast)

@@ -334,6 +334,7 @@ doctor_tells_kvms_apart() {
 	"$VMM" doctor >out 2>err || rc=$?
 	[ $rc = 0 ] || [ $rc = 125 ] || fail "exit status $rc"
 	has out "KVM:"
+	for word in SMT leaks microcode KSM swap; do has out "$word:"; done
 	"$VMM" doctor --kernel "$GUESTS/hello.elf" >out 2>err || [ $? = 125 ] || fail "another exit status with --kernel"
 	has out "PVH"
 	echo text >text

@@ -1,0 +1,19 @@
+/*
+ * doctor.h - private to src/cli: the parts of `vmm doctor`.
+ */
+#ifndef VMM_SRC_CLI_DOCTOR_H
+#define VMM_SRC_CLI_DOCTOR_H
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdio.h>
+
+/*
+ * doctor_cpu.c: what one guest, or another process, may find out about a guest by way of this host:
+ * a few lines. root: in front of /proc and /sys; "", or a test's folder.
+ */
+void doctor_cpu(FILE *out, const char *root);
+
+/* The first line of a file, without its end, cut to size. false: there is none, or no file. */
+bool doctor_first_line(const char *path, char *buf, size_t size);
+
+#endif
