@@ -95,6 +95,7 @@ FAKES_test_blk_file := fake_kernel fake_stderr
 FAKES_test_blk_raw := fake_kernel
 FAKES_test_blk_snapshot := fake_kernel
 FAKES_test_boot := fake_kernel fake_kvm fake_kvm_irq
+FAKES_test_cgroup := fake_cgroup fake_stderr
 FAKES_test_chardev := fake_console fake_kernel fake_stderr
 FAKES_test_chardev_client := fake_console fake_stderr
 FAKES_test_chardev_pace := fake_console

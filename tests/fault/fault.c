@@ -31,6 +31,7 @@
 #include <sys/signalfd.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/statfs.h>
 #include <sys/sysinfo.h>
 #include <sys/uio.h>
 #include <sys/utsname.h>
@@ -235,6 +236,8 @@ FAULT(int, futimens, (int fd, const struct timespec times[2]), (fd, times), -1, 
 FAULT(int, flock, (int fd, int op), (fd, op), -1, ENOLCK)
 FAULT(int, dup2, (int from, int to), (from, to), -1, EMFILE)
 FAULT(int, mkdir, (const char *path, mode_t mode), (path, mode), -1, ENOSPC)
+FAULT(int, rmdir, (const char *path), (path), -1, EPERM)
+FAULT(int, statfs, (const char *path, struct statfs *st), (path, st), -1, EACCES)
 FAULT(int, linkat, (int dir, const char *path, int to_dir, const char *to, int flags),
       (dir, path, to_dir, to, flags), -1, ENOSPC)
 FAULT(int, rename, (const char *from, const char *to), (from, to), -1, ENOSPC)

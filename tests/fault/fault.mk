@@ -5,6 +5,7 @@
 
 FAULT_LIB := $(O)/fault/libvmm.a
 FAULT_UNIT := $(filter %_faults,$(UNIT))
+FAKES_test_cgroup_faults := fake_cgroup
 FAKES_test_kernel_cache_faults := fake_kvm fake_kvm_irq
 FAKES_test_machine_faults := fake_vm fake_kvm fake_kvm_irq fake_kernel fake_stderr
 
