@@ -99,8 +99,7 @@ static void remove_path(const struct path *p)
 {
 	struct stat st;
 
-	if (lstat(p->text, &st) < 0 ||
-	    (p->ino && (st.st_dev != p->dev || st.st_ino != p->ino)))
+	if (p->ino && lstat(p->text, &st) == 0 && (st.st_dev != p->dev || st.st_ino != p->ino))
 		return;
 	if (p->is_folder)
 		rmdir(p->text);

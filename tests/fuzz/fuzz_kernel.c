@@ -66,7 +66,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		FUZZ_CHECK(e.code == ERR_IMAGE && *e.text);
 		return 0;
 	}
-	load(k, &in);
+	if (arch_kernel_read(k, &e) < 0)
+		FUZZ_CHECK(e.code == ERR_IMAGE && *e.text);
+	else
+		load(k, &in);
 	arch_kernel_close(k);
 	return 0;
 }

@@ -27,6 +27,7 @@ static void open_kernel(char *file, enum boot_mode mode)
 	path = file;
 	fake_kvm_init();
 	ck_ok(arch_kernel_open(&kernel, path, mode, &e));
+	ck_ok(arch_kernel_read(kernel, &e));
 	boot = (struct arch_boot){ .kernel = kernel, .cmdline = CMDLINE, .topology = { 1, 2, 1 } };
 }
 
@@ -399,9 +400,11 @@ START_TEST(a_32_bit_bzimage_is_refused)
 	char *file = fake_bzimage(0x1000000, true, false, 0);
 	struct err e = { 0 };
 
-	ck_fails(arch_kernel_open(&kernel, file, BOOT_DIRECT, &e), ERR_IMAGE, "a 32-bit kernel");
+	ck_ok(arch_kernel_open(&kernel, file, BOOT_DIRECT, &e));
+	ck_fails(arch_kernel_read(kernel, &e), ERR_IMAGE, "a 32-bit kernel");
 	unlink(file);
 	free(file);
+	arch_kernel_close(kernel);
 	arch_kernel_close(NULL);
 }
 END_TEST

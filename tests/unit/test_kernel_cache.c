@@ -4,6 +4,7 @@
  * Each test has a directory of its own as XDG_CACHE_HOME. Full disks and sudden deaths are played
  * by write() and fallocate() below, which take the place of the C library's in this program.
  */
+#include "cached.h"
 #include "unit.h"
 #include <dirent.h>
 #include <errno.h>
@@ -146,7 +147,7 @@ static bool get(void)
 	bool hit;
 	int fd;
 
-	ck_ok(kernel_cache_get(&fd, payload, payload_len, PLAIN_LEN, &hit, &e));
+	ck_ok(cached_get(&fd, payload, payload_len, PLAIN_LEN, &hit, &e));
 	check_content(fd);
 	close(fd);
 	return hit;
@@ -405,7 +406,7 @@ static void race(int start)
 	int fd;
 
 	ck_assert_int_eq(read(start, &b, 1), 0); /* returns for all at once */
-	ck_ok(kernel_cache_get(&fd, payload, payload_len, PLAIN_LEN, &hit, &e));
+	ck_ok(cached_get(&fd, payload, payload_len, PLAIN_LEN, &hit, &e));
 	check_content(fd);
 	ck_assert_int_eq(fcntl(fd, F_GETFL) & O_ACCMODE, O_RDONLY);
 	_exit(0);
@@ -502,7 +503,7 @@ START_TEST(what_can_never_fit_is_not_put_there)
 	int fd;
 
 	scratch_make();
-	ck_fails(kernel_cache_get(&fd, payload, payload_len, KERNEL_CACHE_MAX_BYTES + 1, &hit, &e),
+	ck_fails(cached_get(&fd, payload, payload_len, KERNEL_CACHE_MAX_BYTES + 1, &hit, &e),
 		 ERR_IMAGE, "only 1048593 come out");
 	ck_assert_int_eq(fd, -1);
 	ck_assert_int_eq(list_entries(NULL, 0), 0);
@@ -517,17 +518,17 @@ START_TEST(a_payload_that_lies_is_refused_and_not_kept)
 	int fd;
 
 	scratch_make();
-	ck_fails(kernel_cache_get(&fd, payload, payload_len, PLAIN_LEN - 1, &hit, &e), ERR_IMAGE,
+	ck_fails(cached_get(&fd, payload, payload_len, PLAIN_LEN - 1, &hit, &e), ERR_IMAGE,
 		 "says it unpacks to 1048592 bytes, but more come out");
-	ck_fails(kernel_cache_get(&fd, payload, payload_len, PLAIN_LEN + 1, &hit, &e), ERR_IMAGE,
+	ck_fails(cached_get(&fd, payload, payload_len, PLAIN_LEN + 1, &hit, &e), ERR_IMAGE,
 		 "says it unpacks to 1048594 bytes, but only 1048593 come out");
-	ck_fails(kernel_cache_get(&fd, payload, payload_len - 1, PLAIN_LEN, &hit, &e), ERR_IMAGE,
+	ck_fails(cached_get(&fd, payload, payload_len - 1, PLAIN_LEN, &hit, &e), ERR_IMAGE,
 		 "truncated");
 	payload[payload_len / 2] ^= 1;
-	ck_fails(kernel_cache_get(&fd, payload, payload_len, PLAIN_LEN, &hit, &e), ERR_IMAGE,
+	ck_fails(cached_get(&fd, payload, payload_len, PLAIN_LEN, &hit, &e), ERR_IMAGE,
 		 "gzip");
 	ck_assert_int_eq(fd, -1);
-	ck_fails(kernel_cache_get(&fd, payload, 0, PLAIN_LEN, &hit, &e), ERR_IMAGE, "compression");
+	ck_fails(cached_get(&fd, payload, 0, PLAIN_LEN, &hit, &e), ERR_IMAGE, "compression");
 	ck_assert_int_eq(list_entries(NULL, 0), 0);
 	scratch_remove();
 }
@@ -541,7 +542,7 @@ START_TEST(what_a_vmm_gets_from_the_cache_it_cannot_write_to)
 
 	scratch_make();
 	for (int i = 0; i < 2; i++) { /* just made, and found */
-		ck_ok(kernel_cache_get(&fd, payload, payload_len, PLAIN_LEN, &hit, &e));
+		ck_ok(cached_get(&fd, payload, payload_len, PLAIN_LEN, &hit, &e));
 		ck_assert_int_eq(fcntl(fd, F_GETFL) & O_ACCMODE, O_RDONLY);
 		close(fd);
 	}

@@ -8,6 +8,7 @@
  */
 #include "../fault/fault.h"
 #include "fake_kvm.h"
+#include "cached.h"
 #include "unit.h"
 #include <bzlib.h>
 #include <errno.h>
@@ -134,7 +135,7 @@ static void prepare(enum before before, size_t len)
 		fill_cache();
 	if (before != THE_KERNEL)
 		return;
-	ck_ok(kernel_cache_get(&fd, packed, len, PLAIN_LEN, &hit, &e));
+	ck_ok(cached_get(&fd, packed, len, PLAIN_LEN, &hit, &e));
 	close(fd);
 }
 
@@ -149,7 +150,7 @@ static bool nth_fails(enum before before, size_t len, unsigned int n)
 
 	prepare(before, len);
 	fault_arm(n, false);
-	rc = kernel_cache_get(&fd, packed, len, PLAIN_LEN, &hit, &e);
+	rc = cached_get(&fd, packed, len, PLAIN_LEN, &hit, &e);
 	seen = fault_disarm();
 	if (rc == 0)
 		check_kernel(fd);
