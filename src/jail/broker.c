@@ -292,7 +292,6 @@ static int outside(struct broker *b, struct err *e)
 	sigset_t set;
 
 	broker_signals(&set);
-	sigprocmask(SIG_BLOCK, &set, NULL);
 	b->signal_fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
 	if (b->signal_fd >= 0)
 		return 0;
@@ -318,12 +317,18 @@ static int inside(struct broker *b, struct jail *j, struct err *e)
 int broker_fork(struct broker *b, struct jail *j, const struct broker_job *jobs, unsigned int n,
 		struct err *e)
 {
+	sigset_t set, before;
 	int pair[2];
 
 	*b = (struct broker){ .fd = -1, .signal_fd = -1, .jobs = jobs, .n_jobs = n };
 	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0)
 		return err_errno(e, "a socket to the VM");
+	/* Before there is somebody whose end could be missed. */
+	broker_signals(&set);
+	sigprocmask(SIG_BLOCK, &set, &before);
 	b->pid = fork_apart(j);
+	if (b->pid <= 0)
+		sigprocmask(SIG_SETMASK, &before, NULL);
 	if (b->pid < 0) {
 		err_errno(e, "the VM's process: fork");
 		close(pair[0]);

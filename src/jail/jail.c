@@ -199,7 +199,7 @@ int jail_close(struct jail *j, enum jail_role role, const char *name, struct err
 	strncpy(thread_name, name, sizeof(thread_name) - 1);
 	pthread_mutex_lock(&j->lock);
 	rc = -j->failed[LAYER_SECCOMP];
-	if (rc == 0)
+	if (rc == 0 && j->mode == JAIL_LOG)
 		rc = make_room_locked(j);
 	if (rc == 0)
 		rc = install_filter(j, role, &log_fd);
