@@ -11,7 +11,6 @@
 #include <fcntl.h>
 #include <inttypes.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
 #include <sys/stat.h>
@@ -19,11 +18,13 @@
 #include <unistd.h>
 #include <vmm/base/log.h>
 #include <vmm/base/util.h>
+#include <vmm/host/path.h>
 #include <vmm/host/procfs.h>
 
 #define SECTOR 512u
 #define LOCK_WAIT_MS 1000u
 #define LOCK_RETRY_MS 20u
+#define NAME_TRIES 100u
 
 /* Locks -------------------------------------------------------------------------------------- */
 
@@ -106,11 +107,11 @@ static bool is_about_writing(int code)
 	return code == EACCES || code == EPERM || code == EROFS || code == ETXTBSY;
 }
 
+/* e: why it could not be opened. */
 static int open_error(const struct disk_spec *spec, bool writes, struct err *e)
 {
-	int code = errno;
+	int code = -e->code;
 
-	err_errno(e, "open");
 	if (code == EINVAL && spec->direct)
 		return err_set(e, -code, "its file system knows no direct I/O: leave ,direct out");
 	if (code == EBUSY)
@@ -120,7 +121,19 @@ static int open_error(const struct disk_spec *spec, bool writes, struct err *e)
 	if (writes && is_about_writing(code) && access(spec->path, R_OK) == 0)
 		return err_set(e, -code, "%s; with ,ro or ,snapshot it need not be writable",
 			       strerror(code));
-	return -code;
+	return err_wrap(e, "open");
+}
+
+static bool is_device(const char *path)
+{
+	struct stat st;
+	struct err e;
+	int fd = path_open(path, O_PATH | O_CLOEXEC, 0, &e);
+	bool yes = fd >= 0 && fstat(fd, &st) == 0 && S_ISBLK(st.st_mode);
+
+	if (fd >= 0)
+		close(fd);
+	return yes;
 }
 
 /* O_NONBLOCK: opening a pipe must not wait. io_uring would take it as "fail rather than wait". */
@@ -132,14 +145,18 @@ static int open_path(struct blk_file *f, const struct disk_spec *spec, struct er
 	struct stat st;
 
 	/* O_EXCL on a block device: not while it is mounted. */
-	if (writes && stat(spec->path, &st) == 0 && S_ISBLK(st.st_mode))
+	if (writes && is_device(spec->path))
 		flags |= O_EXCL;
-	f->fd = open(spec->path, flags);
-	if (f->fd < 0 || fstat(f->fd, &st) < 0)
+	f->fd = path_open(spec->path, flags, 0, e);
+	if (f->fd < 0)
 		return open_error(spec, writes, e);
+	if (fstat(f->fd, &st) < 0)
+		return err_errno(e, "open");
 	if (!S_ISREG(st.st_mode) && !S_ISBLK(st.st_mode))
 		return err_set(e, -EINVAL, "neither a file nor a block device");
 	f->is_device = S_ISBLK(st.st_mode);
+	if (writes && f->is_device && !(flags & O_EXCL))
+		return err_set(e, -EBUSY, "it has become a device while it was opened");
 	f->info.ro = !writes;
 	if (fcntl(f->fd, F_SETFL, fcntl(f->fd, F_GETFL) & ~O_NONBLOCK) < 0)
 		return err_errno(e, "open");
@@ -178,34 +195,50 @@ int blk_file_open(struct blk_file *f, const struct disk_spec *spec, struct err *
 	return 0;
 }
 
-/* Not every file system has files without a name (O_TMPFILE). */
-static int open_temporary(const char *dir)
+/* A file that nobody else has opened yet, by a name that is gone at once. */
+static int open_unlinked(const char *dir, struct err *e)
 {
-	int fd = open(dir, O_TMPFILE | O_RDWR | O_EXCL | O_CLOEXEC, 0600);
-	char *path;
+	int folder = path_open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC, 0, e), fd = -1;
+	char name[48];
 
-	if (fd >= 0 || (errno != EOPNOTSUPP && errno != EISDIR && errno != EINVAL))
-		return fd;
-	if (asprintf(&path, "%s/vmm-snapshot-XXXXXX", dir) < 0)
-		return -1;
-	fd = mkostemp(path, O_CLOEXEC);
-	if (fd >= 0)
-		unlink(path);
-	free(path);
+	if (folder < 0)
+		return folder;
+	for (unsigned int i = 0; i < NAME_TRIES; i++) {
+		snprintf(name, sizeof(name), "vmm-snapshot-%d-%u", (int)getpid(), i);
+		fd = openat(folder, name, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+		if (fd >= 0 || errno != EEXIST)
+			break;
+	}
+	if (fd < 0)
+		err_set(e, -errno, "%s", strerror(errno));
+	else
+		unlinkat(folder, name, 0);
+	close(folder);
+	return fd < 0 ? e->code : fd;
+}
+
+/* Not every file system has files without a name (O_TMPFILE). */
+static int open_temporary(const char *dir, struct err *e)
+{
+	int fd = path_open(dir, O_TMPFILE | O_RDWR | O_EXCL | O_CLOEXEC, 0600, e);
+
+	if (fd == -EOPNOTSUPP || fd == -EISDIR || fd == -EINVAL)
+		return open_unlinked(dir, e);
 	return fd;
 }
 
 int blk_file_temporary(struct blk_file *f, const char *dir, uint64_t size, struct err *e)
 {
-	*f = (struct blk_file){ .fd = open_temporary(dir), .cached_fd = -1, .align = 1 };
-	if (f->fd < 0 || ftruncate(f->fd, (off_t)size) < 0) {
-		err_errno(e,
-			  "snapshot: temporary file of %" PRIu64
-			  " MiB in %s (TMPDIR names another place)",
-			  size / MIB, dir);
+	*f = (struct blk_file){ .fd = open_temporary(dir, e), .cached_fd = -1, .align = 1 };
+	if (f->fd >= 0 && ftruncate(f->fd, (off_t)size) < 0) {
+		err_set(e, -errno, "%s", strerror(errno));
 		blk_file_close(f);
-		return e->code;
 	}
+	if (f->fd < 0)
+		return err_wrap(e,
+				"snapshot: temporary file of %" PRIu64
+				" MiB in %s (TMPDIR names another place)",
+				size / MIB, dir);
 	if (blk_probe(f, e) < 0) {
 		blk_file_close(f);
 		return err_wrap(e, "snapshot: temporary file in %s", dir);

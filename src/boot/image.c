@@ -15,6 +15,7 @@
 #include <vmm/base/checked.h>
 #include <vmm/base/util.h>
 #include <vmm/boot/image.h>
+#include <vmm/host/path.h>
 
 #define HDRS_AT 0x202 /* boot.rst, "header": the signature of a Linux x86 kernel */
 
@@ -66,13 +67,13 @@ int image_from_fd(struct image *img, int fd, const char *name, struct err *e)
 int image_open(struct image *img, const char *path, struct err *e)
 {
 	/* O_NONBLOCK: a pipe without a writer is refused like any other, not waited for. */
-	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
+	int fd = path_open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK, 0, e);
 
 	if (fd >= 0)
 		return image_from_fd(img, fd, path, e);
 	*img = (struct image){ .fd = -1 };
 	set_name(img, path);
-	return err_errno(e, "%s", img->name);
+	return err_wrap(e, "%s", img->name);
 }
 
 void image_close(struct image *img)

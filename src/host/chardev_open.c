@@ -24,6 +24,7 @@
 #include <vmm/base/util.h>
 #include <vmm/host/emergency.h>
 #include <vmm/host/sock.h>
+#include <vmm/host/path.h>
 
 static struct chardev_fd stdio_fd(int fd, int mode)
 {
@@ -66,7 +67,7 @@ int chardev_fd_share(struct chardev_fd *out, const struct chardev_fd *in)
 }
 
 /* "--serial unix=PATH: why" for COM1, as the user knows it; "port agent: unix=PATH: why". */
-static int open_failed(struct err *e, const struct chardev_spec *s)
+static int wrap(struct err *e, const struct chardev_spec *s)
 {
 	static const char *const kinds[] = {
 		[CHARDEV_PTY] = "pty",
@@ -75,8 +76,16 @@ static int open_failed(struct err *e, const struct chardev_spec *s)
 		[CHARDEV_SOCKET] = "socket",
 	};
 
-	return err_errno(e, "%s%s%s%s", s->name ? s->name : "--serial", s->name ? ": " : " ",
-			 kinds[s->kind], s->path ? s->path : "");
+	return err_wrap(e, "%s%s%s%s", s->name ? s->name : "--serial", s->name ? ": " : " ",
+			kinds[s->kind], s->path ? s->path : "");
+}
+
+static int open_failed(struct err *e, const struct chardev_spec *s)
+{
+	int code = errno ? errno : EIO;
+
+	err_set(e, -code, "%s", strerror(code));
+	return wrap(e, s);
 }
 
 static int open_pty(struct chardev_fds *f, const struct chardev_spec *spec, struct err *e)
@@ -102,10 +111,11 @@ static int open_pty(struct chardev_fds *f, const struct chardev_spec *spec, stru
 
 static int open_file(struct chardev_fds *f, const struct chardev_spec *spec, struct err *e)
 {
-	f->out.fd = open(spec->path,
-			 O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NONBLOCK | O_NOCTTY, 0666);
+	f->out.fd = path_open(spec->path,
+			      O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NONBLOCK | O_NOCTTY,
+			      0666, e);
 	f->out.ours = true;
-	return f->out.fd < 0 ? open_failed(e, spec) : 0;
+	return f->out.fd < 0 ? wrap(e, spec) : 0;
 }
 
 /* A socket file that nobody listens on any more may be replaced; anything else may not. */

@@ -1,8 +1,8 @@
 /*
  * procfs.c - what /proc says about processes, by the numbers that they have there.
  *
- * Life of a VM: while the machine is built, on the main thread: who holds a disk's file, and
- * whether a helper has given up its power. Later there is no /proc any more.
+ * Life of a VM: while the machine is built, on the main thread: who holds a disk's file, whether a
+ * helper has given up its power, and whether we have any. Later there is no /proc any more.
  *
  * proc(5); pid_namespaces(7): /proc shows the numbers of the namespace that it was mounted in.
  */
@@ -76,4 +76,15 @@ bool procfs_read(pid_t pid, const char *name, char *buf, size_t size)
 
 	snprintf(path, sizeof(path), "/proc/%d/%s", (int)pid, name);
 	return read_text(path, buf, size);
+}
+
+/* user_namespaces(7): each line is the first user inside, the one outside that it is, how many. */
+bool procfs_is_lone_user(void)
+{
+	unsigned int outside, n;
+	char text[256];
+
+	return read_text("/proc/self/uid_map", text, sizeof(text)) &&
+	       sscanf(text, "%*u %u %u", &outside, &n) == 2 && outside != 0 && n == 1 &&
+	       strchr(text, '\n') == strrchr(text, '\n');
 }

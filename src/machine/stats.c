@@ -13,7 +13,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <jansson.h>
-#include <libgen.h>
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -21,6 +20,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 #include <vmm/base/util.h>
+#include <vmm/host/path.h>
 
 #define STDERR_PIECE 4096u /* what log_write() takes */
 
@@ -155,12 +155,41 @@ static int put_text(int fd, const char *text)
 	return 0;
 }
 
+/* By its name in its folder, which is where the path has led, links and all. */
+struct place {
+	int folder;
+	char name[NAME_MAX + 1];
+	bool is_regular; /* or nothing yet: to be replaced as a whole */
+	bool is_folder;
+};
+
+static int find(struct place *p, const char *path, struct err *e)
+{
+	struct stat st;
+	bool is_there;
+
+	p->folder = path_open_folder(path, p->name, e);
+	if (p->folder < 0)
+		return err_wrap(e, "%s", path);
+	is_there = fstatat(p->folder, p->name, &st, AT_SYMLINK_NOFOLLOW) == 0;
+	if (!is_there && errno != ENOENT) {
+		err_errno(e, "%s", path);
+		close(p->folder);
+		return e->code;
+	}
+	/* A link is one of /proc's: to an open file, which is nobody's to replace. */
+	p->is_regular = !is_there || S_ISREG(st.st_mode);
+	p->is_folder = is_there && S_ISDIR(st.st_mode);
+	return 0;
+}
+
 static int to_special_file(const char *path, const char *text, struct err *e)
 {
-	int fd = open(path, O_WRONLY | O_NONBLOCK | O_CLOEXEC | O_NOCTTY), rc;
+	const int flags = O_WRONLY | O_APPEND | O_NONBLOCK | O_CLOEXEC | O_NOCTTY;
+	int fd = path_open(path, flags, 0, e), rc; /* ENXIO: nobody reads the pipe */
 
 	if (fd < 0)
-		return err_errno(e, "%s", path); /* ENXIO: nobody reads the pipe */
+		return err_wrap(e, "%s", path);
 	rc = put_text(fd, text);
 	if (rc < 0)
 		err_errno(e, "%s", path);
@@ -169,58 +198,56 @@ static int to_special_file(const char *path, const char *text, struct err *e)
 }
 
 /* A reader sees the old text or the new one. Permissions are what the shell's > would give. */
-static int to_new_file(const char *path, const char *text, struct err *e)
+static int to_new_file(const struct place *p, const char *text)
 {
-	char *tmp;
-	int fd;
+	char tmp[NAME_MAX + 1];
+	int fd, rc = 0;
 
-	if (asprintf(&tmp, "%s.%ld~", path, (long)getpid()) < 0)
-		return err_set(e, -ENOMEM, "out of memory");
-	unlink(tmp); /* of a process that had our number and died */
-	fd = open(tmp, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
-	e->code = 0;
-	if (fd < 0 || put_text(fd, text) < 0 || rename(tmp, path) < 0) {
-		err_errno(e, "%s", path);
-		if (fd >= 0)
-			unlink(tmp);
+	/* In a PID namespace many have the same number. */
+	snprintf(tmp, sizeof(tmp), "%.200s.%d.%llx~", p->name, (int)getpid(),
+		 (unsigned long long)evloop_now_ns());
+	fd = openat(p->folder, tmp, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+	if (fd < 0)
+		return -errno;
+	if (put_text(fd, text) < 0 || renameat(p->folder, tmp, p->folder, p->name) < 0) {
+		rc = -errno;
+		unlinkat(p->folder, tmp, 0);
 	}
-	if (fd >= 0)
-		close(fd);
-	free(tmp);
-	return e->code;
+	close(fd);
+	return rc;
 }
 
-static int to_file(const char *path, const char *text, struct err *e)
+int stats_save(const char *path, const char *text, struct err *e)
 {
-	char *real;
-	struct stat st;
+	struct place p;
 	int rc;
 
-	if (stat(path, &st) == 0 && !S_ISREG(st.st_mode))
-		return to_special_file(path, text, e);
-	real = realpath(path, NULL); /* a link stays one; NULL: there is nothing yet */
-	rc = to_new_file(real ? real : path, text, e);
-	free(real);
-	return rc;
+	if (find(&p, path, e) < 0)
+		return e->code;
+	rc = p.is_regular ? to_new_file(&p, text) : 0;
+	close(p.folder);
+	if (rc < 0)
+		return err_set(e, rc, "%s: %s", path, strerror(-rc));
+	return p.is_regular ? 0 : to_special_file(path, text, e);
 }
 
 int stats_check(const char *path, struct err *e)
 {
-	char folder[PATH_MAX];
-	struct stat st;
+	struct place p;
+	int rc = 0;
 
 	if (strcmp(path, "-") == 0)
 		return 0;
 	if (!*path)
 		return err_set(e, -EINVAL, "the path is empty");
-	if (stat(path, &st) == 0 && S_ISDIR(st.st_mode))
-		return err_set(e, -EISDIR, "%s: is a directory", path);
-	if (stat(path, &st) == 0 && !S_ISREG(st.st_mode))
-		return 0; /* a pipe may get its reader later */
-	snprintf(folder, sizeof(folder), "%s", path);
-	if (access(dirname(folder), W_OK) < 0)
-		return err_errno(e, "%s", path);
-	return 0;
+	if (find(&p, path, e) < 0)
+		return e->code;
+	if (p.is_folder)
+		rc = err_set(e, -EISDIR, "%s: is a directory", path);
+	else if (p.is_regular && faccessat(p.folder, ".", W_OK, 0) < 0)
+		rc = err_errno(e, "%s", path); /* a pipe may get its reader later */
+	close(p.folder);
+	return rc;
 }
 
 int stats_write(const struct machine *m, const char *path, struct err *e)
@@ -234,7 +261,7 @@ int stats_write(const struct machine *m, const char *path, struct err *e)
 	if (is_stderr)
 		to_stderr(text);
 	else
-		rc = to_file(path, text, e);
+		rc = stats_save(path, text, e);
 	free(text);
 	return rc;
 }

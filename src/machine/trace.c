@@ -6,15 +6,37 @@
  */
 #include "machine.h"
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 #include <vmm/base/util.h>
+#include <vmm/host/path.h>
+
+#define BUF_BYTES 4096u
 
 struct trace {
-	FILE *file; /* stdio's own lock keeps lines whole; NULL: stderr */
 	uint64_t start_ns;
+	FILE *file; /* stdio's own lock keeps lines whole; NULL: stderr */
+	char buf[BUF_BYTES]; /* of the file: a vCPU's thread must not have to make one */
 };
+
+static int open_file(struct trace *t, const char *path, struct err *e)
+{
+	int fd = path_open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666, e);
+
+	if (fd < 0)
+		return fd;
+	t->file = fdopen(fd, "w");
+	if (!t->file) {
+		err_set(e, -errno, "%s", strerror(errno));
+		close(fd);
+		return e->code;
+	}
+	setvbuf(t->file, t->buf, isatty(fd) ? _IOLBF : _IOFBF, sizeof(t->buf));
+	return 0;
+}
 
 int trace_open(struct trace **out, const char *path, uint64_t start_ns, struct err *e)
 {
@@ -23,11 +45,9 @@ int trace_open(struct trace **out, const char *path, uint64_t start_ns, struct e
 	if (!t)
 		return err_set(e, -ENOMEM, "--trace: out of memory");
 	t->start_ns = start_ns;
-	t->file = path ? fopen(path, "we") : NULL;
-	if (path && !t->file) {
-		err_errno(e, "--trace exits=%s", path);
+	if (path && open_file(t, path, e) < 0) {
 		free(t);
-		return e->code;
+		return err_wrap(e, "--trace exits=%s", path);
 	}
 	*out = t;
 	return 0;

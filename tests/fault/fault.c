@@ -36,6 +36,7 @@
 #include <sys/sysinfo.h>
 #include <sys/uio.h>
 #include <sys/utsname.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 #include <vmm/base/bug.h>
 #include <zlib.h>
@@ -189,8 +190,8 @@ FAULT_OPTIONAL(openat, (int dir, const char *path, int flags, ...), flags, mode_
 FAULT_OPTIONAL(ioctl, (int fd, unsigned long req, ...), req, void *, (fd, req, opt), req, EIO)
 FAULT_OPTIONAL(fcntl, (int fd, int cmd, ...), cmd, void *, (fd, cmd, opt), (unsigned int)cmd,
 	       EINVAL)
-FAULT(int, mkostemp, (char *path, int flags), (path, flags), -1, EMFILE)
 FAULT(FILE *, fopen, (const char *path, const char *mode), (path, mode), NULL, EMFILE)
+FAULT(FILE *, fdopen, (int fd, const char *mode), (fd, mode), NULL, ENOMEM)
 FAULT(DIR *, fdopendir, (int fd), (fd), NULL, ENOMEM)
 FAULT(int, memfd_create, (const char *name, unsigned int flags), (name, flags), -1, EMFILE)
 FAULT(int, stat, (const char *path, struct stat *st), (path, st), -1, EACCES)
@@ -199,8 +200,13 @@ FAULT(int, fstat, (int fd, struct stat *st), (fd, st), -1, EIO)
 FAULT(int, fstatat, (int dir, const char *path, struct stat *st, int flags), (dir, path, st, flags),
       -1, EIO)
 FAULT(int, access, (const char *path, int mode), (path, mode), -1, EACCES)
+FAULT(int, faccessat, (int dir, const char *path, int mode, int flags), (dir, path, mode, flags),
+      -1, EACCES)
 FAULT(char *, realpath, (const char *path, char *out), (path, out), NULL, ENOMEM)
 FAULT(ssize_t, readlink, (const char *path, char *out, size_t n), (path, out, n), -1, EACCES)
+FAULT(ssize_t, readlinkat, (int dir, const char *path, char *out, size_t n), (dir, path, out, n),
+      -1, EACCES)
+FAULT(int, fstatfs, (int fd, struct statfs *fs), (fd, fs), -1, EIO)
 /* An eventfd or a signalfd, which give and take what they count by our own mistake only. */
 static bool is_anonymous(int fd)
 {
@@ -241,7 +247,8 @@ FAULT(int, rmdir, (const char *path), (path), -1, EPERM)
 FAULT(int, statfs, (const char *path, struct statfs *st), (path, st), -1, EACCES)
 FAULT(int, linkat, (int dir, const char *path, int to_dir, const char *to, int flags),
       (dir, path, to_dir, to, flags), -1, ENOSPC)
-FAULT(int, rename, (const char *from, const char *to), (from, to), -1, ENOSPC)
+FAULT(int, renameat, (int dir, const char *from, int to_dir, const char *to),
+      (dir, from, to_dir, to), -1, ENOSPC)
 FAULT(int, chmod, (const char *path, mode_t mode), (path, mode), -1, EPERM)
 FAULT(int, unlink, (const char *path), (path), -1, EPERM)
 FAULT(int, unlinkat, (int dir, const char *path, int flags), (dir, path, flags), -1, EPERM)

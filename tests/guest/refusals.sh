@@ -25,6 +25,37 @@ files_of_other_kinds_are_refused() {
 	refused 125 "nothing" kernel nothing/here
 }
 
+# What others have prepared for root (host/path.h). Only root can make links of others.
+root_follows_nobodys_link_into_a_folder_of_its_own() {
+	local text="a symbolic link of user 12345 leads into a directory of root" option
+	[ "$(id -u)" = 0 ] || return 0
+	mkdir own users
+	cp "$GUESTS/poweroff.elf" own/kernel
+	truncate -s 64K own/disk
+	echo keep >own/file
+	for f in kernel disk file new; do ln -s ../own/$f users/$f; done
+	ln -s ../own users/folder
+	chown -hR 12345 users
+	refused 125 "users/kernel: $text" kernel users/kernel
+	refused 125 "users/folder/kernel: $text" kernel users/folder/kernel
+	for option in "--disk users/disk" "--disk users/disk,ro" "--initrd users/disk" \
+		"--serial file=users/file" "--serial file=users/new" "--console file=users/new" \
+		"--port p=file=users/file" "--trace exits=users/file" "--trace exits=users/new" \
+		"--stats users/file" "--stats users/new"; do
+		# shellcheck disable=SC2086 # two words
+		refused 125 "$text: name the file itself" kernel own/kernel $option
+	done
+	[ "$(cat own/file)" = keep ] || fail "the file has been written to"
+	[ ! -e own/new ] || fail "a file has been made"
+	# What is theirs may be reached by their links, and what is root's by root's.
+	cp own/kernel users/real
+	ln -s real users/to-real
+	chown -h 12345 users/real users/to-real
+	status 0 kernel users/to-real
+	ln -s own/kernel to-kernel
+	status 0 kernel to-kernel --stats users/stats
+}
+
 # elf OFFSET BYTES TEXT: hello.elf with these bytes changed is refused
 elf() {
 	cp "$GUESTS/hello.elf" broken

@@ -29,6 +29,12 @@ void unit_add_with(Suite *s, const char *name, const TTest *fn, void (*setup)(vo
 	tcase_add_checked_fixture(add(s, name, fn, 1, 10), setup, teardown);
 }
 
+void unit_add_loop_with(Suite *s, const char *name, const TTest *fn, int n, void (*setup)(void),
+			void (*teardown)(void))
+{
+	tcase_add_checked_fixture(add(s, name, fn, n, 10), setup, teardown);
+}
+
 static void report(const char *name, TestResult *r)
 {
 	if (tr_rtype(r) == CK_PASS)

@@ -25,6 +25,8 @@ int unit_run(Suite *s, const char *name);
 void unit_add(Suite *s, const char *name, const TTest *fn, int n, int seconds);
 void unit_add_with(Suite *s, const char *name, const TTest *fn, void (*setup)(void),
 		   void (*teardown)(void));
+void unit_add_loop_with(Suite *s, const char *name, const TTest *fn, int n, void (*setup)(void),
+			void (*teardown)(void));
 
 /* Fails the test, showing the error's text, unless the call succeeded. */
 #define ck_ok(call)                                                                                \

@@ -18,6 +18,12 @@ pid_t procfs_pid_of(int pid_fd);
 /* Has the process gone? One that hides from us is taken for gone. */
 bool procfs_is_gone(pid_t pid);
 
+/*
+ * Are we in a user namespace that has one user alone, who is not root outside? Then root in it has
+ * no more power than that user. false: no, or it cannot be seen.
+ */
+bool procfs_is_lone_user(void);
+
 /* The text of /proc/PID/NAME, cut to the room in buf, with a NUL behind it. false: none. */
 bool procfs_read(pid_t pid, const char *name, char *buf, size_t size);
 
