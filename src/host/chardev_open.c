@@ -2,7 +2,8 @@
  * chardev_open.c - opening the host's end of a console, without side effects on anybody else.
  *
  * Life of a VM: while the machine is built, on the main thread; the read and write calls on the
- * loop.
+ * loop. After chardev_open() nothing is opened any more, and but for the removal of a socket's name
+ * nothing is done by name.
  *
  * Standard input and output are shared with the shell and with other programs: O_NONBLOCK on them
  * would change theirs too. Pipes and terminals are therefore opened a second time through /proc.
@@ -10,6 +11,7 @@
 #include "chardev_open.h"
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <poll.h>
 #include <pty.h>
 #include <stdio.h>
@@ -17,7 +19,6 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
-#include <termios.h>
 #include <unistd.h>
 #include <vmm/base/bug.h>
 #include <vmm/base/log.h>
@@ -43,6 +44,8 @@ static struct chardev_fd stdio_fd(int fd, int mode)
 	if (again >= 0)
 		return (struct chardev_fd){ .fd = again, .ours = true };
 	f.blocking = true;
+	/* A pipe that polls as writable takes so many (pipe(7)), a terminal one. */
+	f.at_once = isatty(fd) ? 1 : PIPE_BUF;
 	return f;
 }
 
@@ -54,7 +57,7 @@ static int open_stdio(struct chardev_fds *f)
 	f->out = stdio_fd(STDOUT_FILENO, O_WRONLY);
 	if (foreground)
 		f->in = stdio_fd(STDIN_FILENO, O_RDONLY);
-	f->terminal = foreground && isatty(STDIN_FILENO);
+	f->terminal = foreground && tcgetattr(STDIN_FILENO, &f->settings) == 0;
 	return 0;
 }
 
@@ -203,13 +206,10 @@ void chardev_close(struct chardev_fds *f)
 
 void chardev_make_raw(struct chardev_fds *f)
 {
-	struct termios saved, raw;
+	struct termios raw = f->settings;
 
-	if (tcgetattr(f->in.fd, &saved) < 0)
-		return;
-	raw = saved;
 	cfmakeraw(&raw);
-	emergency_keep_terminal(STDIN_FILENO, &saved);
+	emergency_keep_terminal(STDIN_FILENO, &f->settings);
 	f->raw = true;
 	tcsetattr(f->in.fd, TCSANOW, &raw);
 	log_set_raw(true);
@@ -241,9 +241,5 @@ ssize_t chardev_fd_write(const struct chardev_fd *f, const void *buf, size_t len
 		errno = EAGAIN;
 		return -1;
 	}
-	/* A pipe that polls as writable takes 4096 bytes without blocking (pipe(7)), a terminal
-	 * one. */
-	if (f->blocking)
-		len = min_size(len, isatty(f->fd) ? 1 : 4096);
-	return write(f->fd, buf, len);
+	return write(f->fd, buf, f->blocking ? min_size(len, f->at_once) : len);
 }

@@ -5,12 +5,14 @@
 #define VMM_SRC_HOST_CHARDEV_OPEN_H
 #include <stdbool.h>
 #include <sys/types.h>
+#include <termios.h>
 #include <vmm/host/chardev.h>
 
 struct chardev_fd {
 	int fd; /* -1: none */
 	bool ours; /* to be closed */
 	bool blocking; /* could not be made non-blocking: ask poll(2) before each call */
+	size_t at_once; /* if so: what a write may bring when poll(2) has said yes */
 	bool socket;
 };
 
@@ -20,6 +22,7 @@ struct chardev_fds {
 	int unlink_id; /* unix: what emergency_keep_unlink() said; -1 otherwise */
 	bool raw; /* the terminal is ours to give back */
 	bool terminal; /* stdio, and stdin is a terminal that we own the foreground of */
+	struct termios settings; /* of the terminal, as they were when it was opened */
 };
 
 /* Opens what the spec names. PTY and UNIX start with nobody attached. */

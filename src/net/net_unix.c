@@ -80,6 +80,12 @@ static int watch_listener(struct net_unix *u)
 	return evloop_add(u->loop, &u->ev, u->listener.fd, EPOLLIN, on_connection, u);
 }
 
+/* The one thing that is done by name while a guest runs. A descriptor, or -errno. */
+static int connect_again(const struct net_unix *u)
+{
+	return sock_connect(u->path);
+}
+
 static void on_retry(void *arg)
 {
 	struct net_unix *u = arg;
@@ -90,7 +96,7 @@ static void on_retry(void *arg)
 			retry_later(u);
 		return;
 	}
-	fd = sock_connect(u->path);
+	fd = connect_again(u);
 	if (fd < 0) {
 		retry_later(u);
 		return;

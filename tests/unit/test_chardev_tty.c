@@ -137,6 +137,40 @@ START_TEST(ctrl_a_starts_a_command_and_the_terminal_is_given_back_as_it_was)
 }
 END_TEST
 
+static void guest_that_is_started_late(void)
+{
+	const struct chardev_spec spec = { .kind = CHARDEV_STDIO };
+	const struct chardev_watch watch = { 0 };
+	struct termios first, t;
+	struct evloop *l;
+	struct chardev *c;
+	struct err e;
+
+	ck_assert_int_eq(tcgetattr(STDIN_FILENO, &first), 0);
+	ck_ok(evloop_create(&l, &e));
+	ck_ok(chardev_create(&c, l, &spec, &watch, &e));
+	t = first;
+	t.c_lflag &= ~(tcflag_t)ECHO;
+	ck_assert_int_eq(tcsetattr(STDIN_FILENO, TCSANOW, &t), 0);
+	chardev_start(c);
+	ck_assert(is_raw(STDIN_FILENO));
+	chardev_destroy(c);
+	evloop_destroy(l);
+	ck_assert_int_eq(tcgetattr(STDIN_FILENO, &t), 0);
+	ck_assert_uint_eq(t.c_lflag, first.c_lflag);
+}
+
+START_TEST(the_terminal_gets_back_the_settings_that_it_was_opened_with)
+{
+	pid_t pid;
+
+	in_terminal(guest_that_is_started_late, &pid);
+	look(NULL);
+	ck_assert_int_eq(end_of(pid), 0);
+	close(terminal);
+}
+END_TEST
+
 /* It prints, and never looks at what is typed; commands are heard all the same. */
 static void guest_that_does_not_listen(void)
 {
@@ -423,6 +457,7 @@ static Suite *suite(void)
 	Suite *s = suite_create("chardev_tty");
 
 	UNIT_TEST(s, ctrl_a_starts_a_command_and_the_terminal_is_given_back_as_it_was);
+	UNIT_TEST(s, the_terminal_gets_back_the_settings_that_it_was_opened_with);
 	UNIT_TEST(s, what_is_typed_at_a_guest_that_does_not_listen_has_an_end);
 	UNIT_TEST(s, in_the_background_it_leaves_the_terminal_alone);
 	UNIT_LOOP(s, a_fatal_signal_gives_the_terminal_back_and_removes_the_socket, 6);
