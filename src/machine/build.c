@@ -204,6 +204,7 @@ static int build(struct machine *m, struct err *e)
 		return e->code;
 	if (create_console(m, e) < 0 || create_devices(m, e) < 0)
 		return e->code;
+	stats_init();
 	if (cfg->stats_path && stats_check(cfg->stats_path, e) < 0)
 		return err_wrap(e, "--stats");
 	if (enter_jail(m, e) < 0 || read_images(m, e) < 0)

@@ -152,6 +152,8 @@ uint64_t usage_vcpu_ms(const struct machine *m, unsigned int index);
 int stats_write(const struct machine *m, const char *path, struct err *e);
 /* The last step of it, which needs nothing of the machine: any process may make it. */
 int stats_save(const char *path, const char *text, struct err *e);
+/* While the machine is built, so that nothing is opened for it later. */
+void stats_init(void);
 /* Can such a file be written? So that it is found out before the guest runs. Nothing is made yet.
  */
 int stats_check(const char *path, struct err *e);
