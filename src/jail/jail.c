@@ -1,16 +1,18 @@
 /*
  * jail.c - the order in which a VM's process gives up its power.
  *
- * Life of a VM: when everything has been opened and nothing of a stranger's has been looked at, jail_enter() on the
- * main thread; then the kernel is unpacked, the VM is made, the threads are started; each of them, and the main thread
- * last, closes its own jail by jail_close(). Then comes the guest's first instruction.
+ * Life of a VM: when everything has been opened and nothing of a stranger's has been looked at,
+ * jail_enter() on the main thread; then the kernel is unpacked, the VM is made, the threads are
+ * started; each of them, and the main thread last, closes its own jail by jail_close(). Then comes
+ * the guest's first instruction.
  *
- * Nothing here is needed for the VM to be safe from its guest: that is what the rest of the program is for. It is
- * for the day on which a guest has found a mistake there.
+ * Nothing here is needed for the VM to be safe from its guest: that is what the rest of the program
+ * is for. It is for the day on which a guest has found a mistake there.
  */
 #include "layers.h"
 #include <errno.h>
 #include <fcntl.h>
+#include <malloc.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -102,8 +104,9 @@ static void copy_args(struct jail_denial *d, const ucontext_t *uc)
 }
 
 /*
- * The call has not been made. The broker finds words for it; this process is in an unknown state, and ends by a fault
- * of its own, which takes no system call. A SIGSYS that somebody has sent is like any other crash.
+ * The call has not been made. The broker finds words for it; this process is in an unknown state,
+ * and ends by a fault of its own, which takes no system call. A SIGSYS that somebody has sent is
+ * like any other crash.
  */
 static void on_denied(int signo, siginfo_t *info, void *context)
 {
@@ -145,6 +148,9 @@ static int note(struct jail *j, enum jail_layer l, int rc, struct err *e)
 /* What needs /proc, or a path, while there still is one. */
 static void prepare(struct jail *j)
 {
+	/* One heap for all threads: the ninth would have the C library look for the number of CPUs
+	 * in /sys. */
+	mallopt(M_ARENA_MAX, 1);
 	j->statm_fd = open("/proc/self/statm", O_RDONLY | O_CLOEXEC);
 	j->failed[LAYER_SECCOMP] = -make_filters(j);
 	set_handlers(j);
@@ -209,7 +215,8 @@ int jail_close(struct jail *j, enum jail_role role, const char *name, struct err
 	return rc;
 }
 
-/* pthread_join() waits for what the kernel does at a thread's end, not for what the C library does before. */
+/* pthread_join() waits for what the kernel does at a thread's end, not for what the C library does
+ * before. */
 void jail_leave_thread(const struct jail *j)
 {
 	if (j->mode != JAIL_OFF)
@@ -230,8 +237,9 @@ void jail_tell(const struct jail *j)
 
 	for (unsigned int l = 0; l < JAIL_LAYERS && n < sizeof(text); l++) {
 		if (j->failed[l])
-			n += (size_t)snprintf(text + n, sizeof(text) - n, "%s%s (%s)", n ? ", " : "",
-					      layers[l].name, strerror(j->failed[l]));
+			n += (size_t)snprintf(text + n, sizeof(text) - n, "%s%s (%s)",
+					      n ? ", " : "", layers[l].name,
+					      strerror(j->failed[l]));
 	}
 	if (n > 0)
 		log_warn("jail: this host forbids %s; the rest holds (vmm doctor --jail)", text);
