@@ -154,7 +154,7 @@ $(O)/unit/%: $(O)/tests/unit/%.o $(O)/tests/unit/unit.o \
 .PRECIOUS: $(O)/tests/%.o
 
 include tests/tests.mk firmware/selftest/selftest.mk firmware/lessons/lessons.mk
-include tests/hostile/hostile.mk tests/fuzz/fuzz.mk tests/fault/fault.mk
+include tests/hostile/hostile.mk tests/fuzz/fuzz.mk tests/fault/fault.mk tests/jail/jail.mk
 
 # What people type --------------------------------------------------------------------------------
 

@@ -1,6 +1,6 @@
 /*
  * virtio_cmdline.c - finds its virtio devices as a kernel without ACPI does, by the words
- * virtio_mmio.device=SIZE@BASE:IRQ on the command line, and uses them.
+ * virtio_mmio.device=SIZE@BASE:IRQ on the command line, and uses them; devices=N: the first N.
  *
  * Source: VIRTIO 1.2, 4.2.2 "MMIO Device Register Layout".
  */
@@ -97,12 +97,14 @@ static void use(const char *s)
 
 void guest_main(void)
 {
+	uint64_t left = option("devices", UINT64_MAX);
+
 	for (const char *s = command_line(); *s; s++) {
 		const char *w = WORD, *at = s;
 
 		while (*w && *w == *at)
 			w++, at++;
-		if (!*w)
+		if (!*w && left-- > 0)
 			use(at);
 	}
 	put("no more devices\n");

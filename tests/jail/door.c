@@ -1,0 +1,312 @@
+/*
+ * door.c - a door in the VMM's wall: what an attacker who has taken over a thread would do there.
+ *
+ * Life of a VM: linked into the program vmm-door, which is vmm in all else. The environment's DOOR
+ *is read before main(); then each role has one place, which it comes to only after its thread's
+ *jail has closed, where the attacks are run, once:
+ *
+ *	vcpu	the second time that a vCPU's thread enters KVM_RUN
+ *	loop	the main thread, back from epoll_wait() when a vCPU has run
+ *	worker	a thread that is about to read or write a disk for the guest
+ *
+ * DOOR=list prints the table. DOOR=ROLE:NAME[,NAME...] runs these attacks,
+ *DOOR=ROLE:all[-FLAGS][+FLAGS] those without and with the flags (a number), DOOR=ROLE:nr=N the
+ *system call N with zeros. Each tells how it went on stderr, in one line:
+ *
+ *	attack NAME: got in: WHAT
+ *	attack NAME: refused: EPERM
+ *
+ * DOOR_EXIT: the process ends after that; otherwise the VM goes on.
+ */
+#include "attack.h"
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/mman.h>
+#include <sys/uio.h>
+#include <unistd.h>
+#include <vmm/base/err.h>
+#include <vmm/kvm/kvm_vcpu.h>
+
+enum role { NOBODY, VCPU, LOOP, WORKER };
+
+struct door door;
+
+static const struct attack *const tables[] = {
+	attacks_on_files,    attacks_on_networks, attacks_on_processes,    attacks_on_execution,
+	attacks_on_the_host, attacks_on_identity, attacks_on_memory,       attacks_on_descriptors,
+	attacks_on_kvm,      attacks_on_rings,    attacks_by_other_tables,
+};
+#define N_TABLES (sizeof(tables) / sizeof(tables[0]))
+
+static struct {
+	enum role role;
+	const char *names; /* what DOOR says behind the colon */
+	unsigned int with, without; /* flags, for "all" */
+	bool ends;
+	pthread_t main;
+	bool vcpu_ran, opened, closed; /* atomic access */
+} plan;
+
+/* What happened
+ * ------------------------------------------------------------------------------- */
+
+static void put(char **at, const char *s)
+{
+	while (*s)
+		*(*at)++ = *s++;
+}
+
+/* In one write: other threads print, too. */
+static void tell(const char *name, long rc, const char *what)
+{
+	char line[512], *at = line;
+
+	put(&at, "attack ");
+	put(&at, name);
+	if (rc < 0) {
+		put(&at, ": refused: ");
+		put(&at, strerrorname_np((int)-rc));
+	} else {
+		put(&at, ": got in: ");
+		put(&at, what);
+	}
+	put(&at, "\n");
+	sys(SYS_write, STDERR_FILENO, line, at - line);
+}
+
+/* Doing it
+ * ------------------------------------------------------------------------------------ */
+
+static bool gives_descriptor(long nr)
+{
+	return nr == SYS_openat || nr == SYS_socket || nr == SYS_userfaultfd ||
+	       nr == SYS_fanotify_init || nr == SYS_inotify_init1 || nr == SYS_memfd_secret;
+}
+
+static void try_one(const struct attack *a)
+{
+	long rc = a->run ? a->run()
+			 : sys6(a->nr, a->arg[0], a->arg[1], a->arg[2], a->arg[3], a->arg[4],
+				a->arg[5]);
+
+	for (unsigned int i = 0; i < 2; i++) {
+		if (a->passed[i] && rc == -a->passed[i])
+			rc = 0;
+	}
+	if (!a->run && gives_descriptor(a->nr))
+		closed(rc);
+	tell(a->name, rc, a->what);
+}
+
+/* Whether the word stands in the list, between commas. */
+static bool names_it(const char *list, const char *word)
+{
+	for (const char *s = list;; s++) {
+		const char *w = word;
+
+		while (*w && *s == *w)
+			s++, w++;
+		if (!*w && (!*s || *s == ','))
+			return true;
+		while (*s && *s != ',')
+			s++;
+		if (!*s)
+			return false;
+	}
+}
+
+static bool is_planned(const struct attack *a)
+{
+	if (!plan.names)
+		return (a->flags & plan.with || !plan.with) && !(a->flags & plan.without);
+	return names_it(plan.names, a->name);
+}
+
+static void try_number(const char *digits)
+{
+	long nr = 0;
+
+	for (; *digits; digits++)
+		nr = nr * 10 + (*digits - '0');
+	tell("nr", sys(nr), "a call that no list has");
+}
+
+static void arrive(enum role role)
+{
+	if (role != plan.role || __atomic_exchange_n(&plan.opened, true, __ATOMIC_SEQ_CST))
+		return;
+	if (plan.names && plan.names[0] == 'n' && plan.names[1] == 'r' && plan.names[2] == '=') {
+		try_number(plan.names + 3);
+	} else {
+		for (unsigned int t = 0; t < N_TABLES; t++) {
+			for (const struct attack *a = tables[t]; a->name; a++) {
+				if (is_planned(a))
+					try_one(a);
+			}
+		}
+	}
+	if (plan.ends)
+		sys(SYS_exit_group, 0);
+	__atomic_store_n(&plan.closed, true, __ATOMIC_SEQ_CST);
+}
+
+/* While another thread is at it, the loop sees nothing of what comes back from a ring. */
+static void wait_for_others(void)
+{
+	while (__atomic_load_n(&plan.opened, __ATOMIC_SEQ_CST) &&
+	       !__atomic_load_n(&plan.closed, __ATOMIC_SEQ_CST))
+		__builtin_ia32_pause();
+}
+
+/* Where the roles come by
+ * --------------------------------------------------------------------- */
+
+static bool is_main(void)
+{
+	return pthread_equal(pthread_self(), plan.main);
+}
+
+int __real_kvm_vcpu_run(struct kvm_vcpu *v);
+int __wrap_kvm_vcpu_run(struct kvm_vcpu *v);
+int __wrap_kvm_vcpu_run(struct kvm_vcpu *v)
+{
+	static _Thread_local unsigned int n;
+
+	if (!is_main()) { /* who only tries what this KVM can do */
+		door.busy_fd = plan.role == VCPU ? -1 : v->fd;
+		__atomic_store_n(&plan.vcpu_ran, true, __ATOMIC_SEQ_CST);
+		if (++n == 2)
+			arrive(VCPU);
+	}
+	return __real_kvm_vcpu_run(v);
+}
+
+int __real_epoll_wait(int fd, struct epoll_event *events, int max, int timeout);
+int __wrap_epoll_wait(int fd, struct epoll_event *events, int max, int timeout);
+int __wrap_epoll_wait(int fd, struct epoll_event *events, int max, int timeout)
+{
+	int rc = __real_epoll_wait(fd, events, max, timeout);
+
+	/* Not in a process that waits for the VM's. */
+	if (is_main() && __atomic_load_n(&plan.vcpu_ran, __ATOMIC_SEQ_CST))
+		arrive(LOOP);
+	wait_for_others();
+	return rc;
+}
+
+#define WRAP_DISK_CALL(call)                                                                       \
+	ssize_t __real_##call(int fd, const struct iovec *iov, int n, off_t at, int flags);        \
+	ssize_t __wrap_##call(int fd, const struct iovec *iov, int n, off_t at, int flags);        \
+	ssize_t __wrap_##call(int fd, const struct iovec *iov, int n, off_t at, int flags)         \
+	{                                                                                          \
+		if (!is_main())                                                                    \
+			arrive(WORKER);                                                            \
+		return __real_##call(fd, iov, n, at, flags);                                       \
+	}
+WRAP_DISK_CALL(preadv2)
+WRAP_DISK_CALL(pwritev2)
+
+int __real_io_uring_queue_init(unsigned int n, struct io_uring *ring, unsigned int flags);
+int __wrap_io_uring_queue_init(unsigned int n, struct io_uring *ring, unsigned int flags);
+int __wrap_io_uring_queue_init(unsigned int n, struct io_uring *ring, unsigned int flags)
+{
+	door.ring = ring;
+	return __real_io_uring_queue_init(n, ring, flags);
+}
+
+int __real_pages_map(void **out, size_t len, struct err *e);
+int __wrap_pages_map(void **out, size_t len, struct err *e);
+int __wrap_pages_map(void **out, size_t len, struct err *e)
+{
+	int rc = __real_pages_map(out, len, e);
+
+	if (rc == 0)
+		door.ram = *out;
+	return rc;
+}
+
+/* Before main()
+ * ------------------------------------------------------------------------------- */
+
+static void list(void)
+{
+	for (unsigned int t = 0; t < N_TABLES; t++) {
+		for (const struct attack *a = tables[t]; a->name; a++)
+			printf("%s\t%u\t%s\t%s\n", a->name, a->flags, a->calls, a->what);
+	}
+	fflush(stdout);
+	_exit(0);
+}
+
+static const char *joined(const char *prefix, const char *path)
+{
+	char *s = malloc(strlen(prefix) + strlen(path) + 1);
+
+	if (!s)
+		abort();
+	strcpy(s, prefix);
+	return strcat(s, path);
+}
+
+static const char *told(const char *name, const char *otherwise)
+{
+	const char *s = getenv(name);
+
+	return s ? s : otherwise;
+}
+
+static void prepare(void)
+{
+	door.path = told("DOOR_PATH", "/etc/passwd");
+	door.dir = told("DOOR_DIR", "/tmp");
+	door.climbing = joined("../../../../../../../../../..", door.path);
+	door.by_self = joined("/proc/self/root", door.path);
+	door.by_init = joined("/proc/1/root", door.path);
+	door.abstract = told("DOOR_ABSTRACT", "nobody");
+	door.socket = told("DOOR_SOCKET", "/nobody");
+	door.port = (unsigned int)strtoul(told("DOOR_PORT", "1"), NULL, 10);
+	door.pid = (int)strtol(told("DOOR_PID", "2147483647"), NULL, 10);
+	door.low = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_32BIT,
+			-1, 0);
+	if (door.low == MAP_FAILED)
+		abort();
+	plan.main = pthread_self();
+	plan.ends = getenv("DOOR_EXIT") != NULL;
+}
+
+/* all-FLAGS+FLAGS */
+static void plan_all(char *s)
+{
+	plan.names = NULL;
+	if (*s == '-')
+		plan.without = (unsigned int)strtoul(s + 1, &s, 0);
+	if (*s == '+')
+		plan.with = (unsigned int)strtoul(s + 1, &s, 0);
+}
+
+static void __attribute__((constructor)) read_plan(void)
+{
+	static const char *const roles[] = {
+		[VCPU] = "vcpu:", [LOOP] = "loop:", [WORKER] = "worker:"
+	};
+	char *s = getenv("DOOR");
+
+	if (!s)
+		return;
+	if (strcmp(s, "list") == 0)
+		list();
+	prepare();
+	for (enum role r = VCPU; r <= WORKER; r++) {
+		if (strncmp(s, roles[r], strlen(roles[r])) == 0) {
+			plan.role = r;
+			plan.names = s + strlen(roles[r]);
+			if (strncmp(plan.names, "all", 3) == 0)
+				plan_all(s + strlen(roles[r]) + 3);
+		}
+	}
+	if (plan.role == NOBODY)
+		abort();
+}
