@@ -1,8 +1,8 @@
 /*
  * kvm_vcpu.c - one virtual CPU in the kernel.
  *
- * Life of a VM: made and given its first state on the main thread; from then on only its own thread
- * calls in here, mostly kvm_vcpu_run().
+ * Life of a VM: made and given its first state on the main thread; from then on its own thread
+ * calls in here, mostly kvm_vcpu_run(), and at a reset, while that is parked, the main thread.
  */
 #include <errno.h>
 #include <sys/ioctl.h>
@@ -50,7 +50,7 @@ int kvm_vcpu_set_cpuid(struct kvm_vcpu *v, const struct kvm_cpuid2 *c, struct er
 	return ioctl(v->fd, KVM_SET_CPUID2, c) < 0 ? err_errno(e, "KVM_SET_CPUID2") : 0;
 }
 
-int kvm_vcpu_set_msrs(struct kvm_vcpu *v, const struct kvm_msrs *msrs, struct err *e)
+int kvm_vcpu_set_msrs(const struct kvm_vcpu *v, const struct kvm_msrs *msrs, struct err *e)
 {
 	int done = ioctl(v->fd, KVM_SET_MSRS, msrs);
 

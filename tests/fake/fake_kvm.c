@@ -398,7 +398,7 @@ int kvm_vcpu_set_cpuid(struct kvm_vcpu *v, const struct kvm_cpuid2 *c, struct er
 	return 0;
 }
 
-int kvm_vcpu_set_msrs(struct kvm_vcpu *v, const struct kvm_msrs *msrs, struct err *e)
+int kvm_vcpu_set_msrs(const struct kvm_vcpu *v, const struct kvm_msrs *msrs, struct err *e)
 {
 	(void)v, (void)msrs;
 	TRY(e, "fake: set msrs");

@@ -1,8 +1,8 @@
 /*
  * kvm_vcpu.h - one virtual CPU in the kernel.
  *
- * Source: Linux, Documentation/virt/kvm/api.rst, "vcpu ioctls". KVM wants all calls on one vCPU
- * from the thread that runs it; the main thread may make them while that thread does not exist yet.
+ * Source: Linux, Documentation/virt/kvm/api.rst, "vcpu ioctls". Calls on one vCPU come from the
+ * thread that runs it; while that is parked, or does not exist, from the main thread.
  */
 #ifndef VMM_KVM_KVM_VCPU_H
 #define VMM_KVM_KVM_VCPU_H
@@ -28,7 +28,7 @@ int kvm_vcpu_run(struct kvm_vcpu *v);
 void kvm_vcpu_set_immediate_exit(struct kvm_vcpu *v, bool on);
 
 int kvm_vcpu_set_cpuid(struct kvm_vcpu *v, const struct kvm_cpuid2 *c, struct err *e);
-int kvm_vcpu_set_msrs(struct kvm_vcpu *v, const struct kvm_msrs *msrs, struct err *e);
+int kvm_vcpu_set_msrs(const struct kvm_vcpu *v, const struct kvm_msrs *msrs, struct err *e);
 int kvm_vcpu_get_regs(const struct kvm_vcpu *v, struct kvm_regs *r);
 int kvm_vcpu_set_regs(struct kvm_vcpu *v, const struct kvm_regs *r, struct err *e);
 int kvm_vcpu_get_sregs(const struct kvm_vcpu *v, struct kvm_sregs *s);
