@@ -2,7 +2,7 @@
  * kvm_ioeventfd.c - a guest's write to an address becomes a count on an eventfd, without an exit.
  *
  * Life of a VM: when a driver starts its device, and when the guest moves the device's registers;
- * on the vCPU thread that does so. A new VM after a reset has none.
+ * on the vCPU thread that does so. Taken back when the device is reset.
  *
  * Source: Linux, Documentation/virt/kvm/api.rst, 4.59 KVM_IOEVENTFD.
  */

@@ -3,8 +3,8 @@
  *
  * Life of a VM: each vector of a device gets its GSI while the board is built. The guest's drivers
  * then say, on vCPU threads, where the vectors lead, and change that when the guest balances
- * its interrupts; devices fire on any thread. A reset gives the struct kvm_vm a new VM in the
- * kernel; the GSIs stay, and the owners of the sources have taken the routes back.
+ * its interrupts; devices fire on any thread. At a reset the owners of the sources take the routes
+ * back, and then KVM gets its first table again; the GSIs stay.
  *
  * Source: Linux, Documentation/virt/kvm/api.rst: 4.52 KVM_SET_GSI_ROUTING, 4.71 KVM_SIGNAL_MSI,
  * 4.75 KVM_IRQFD. There are three ways to send a message, from best to plain:
@@ -34,6 +34,7 @@ struct kvm_irq_table {
 	pthread_mutex_t lock; /* guards what follows, and its way into the kernel */
 	unsigned int capacity; /* of entries */
 	struct kvm_irq_routing *routes; /* as KVM has it, or shall have next time */
+	bool told; /* KVM has had a table of ours */
 };
 
 void kvm_vm_probe(const struct kvm_sys *sys, struct kvm_vm_caps *caps)
@@ -181,6 +182,7 @@ static bool route_locked(struct kvm_irq_table *t, const struct kvm_irq_msi *m)
 			  (unsigned long long)m->address, strerror(-rc));
 		remove_locked(t, r);
 	}
+	t->told |= rc == 0;
 	return rc == 0;
 }
 
@@ -206,6 +208,22 @@ static void unroute(const struct kvm_irq_msi *m)
 	if (r)
 		remove_locked(t, r);
 	pthread_mutex_unlock(&t->lock);
+}
+
+int kvm_irq_reset(const struct kvm_vm *vm, struct err *e)
+{
+	struct kvm_irq_table *t = vm->irq_table;
+	int rc = 0;
+
+	if (!t)
+		return 0;
+	pthread_mutex_lock(&t->lock);
+	VMM_BUG_ON(t->routes->nr != N_FIXED);
+	if (t->told)
+		rc = kvm_vm_set_routes(vm, t->routes);
+	t->told &= rc < 0;
+	pthread_mutex_unlock(&t->lock);
+	return rc < 0 ? err_set(e, rc, "KVM_SET_GSI_ROUTING: %s", strerror(-rc)) : 0;
 }
 
 /* Eventfds ---------------------------------------------------------------------------------- */

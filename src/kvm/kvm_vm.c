@@ -1,9 +1,8 @@
 /*
  * kvm_vm.c - one VM in the kernel.
  *
- * Life of a VM: made by machine_power_on(), thrown away at each reset and at the end: nothing in
- * the kernel's half of the machine can survive a reset, because there is a new kernel's half. Main
- * thread; interrupt lines are driven from any thread.
+ * Life of a VM: made when the board is complete, kept over resets (kvm_state.c puts it back to how
+ * it was), closed at the end. Main thread; interrupt lines are driven from any thread.
  */
 #include <errno.h>
 #include <sys/ioctl.h>

@@ -2,12 +2,12 @@
  * build.c - the recipe of a machine, and its undoing.
  *
  * Life of a VM: machine_build() after the options have been checked, machine_destroy() at the very
- * end. Main thread; the only other threads of the process are the vCPUs, and those exist between
- * machine_run()'s beginning and end only.
+ * end. Main thread; there is no other one before machine_run() begins.
  *
- * A machine has two halves. The board (RAM, buses, devices, console) is made once. The kernel's
- * half (the KVM VM and its vCPUs) is made at each power-on and thrown away at each reset, so that
- * nothing of the guest can survive there.
+ * A machine has two halves: the board (RAM, buses, devices, console), and the kernel's (the KVM VM
+ * and its vCPUs), which is made when the board is complete. Both are made once. A reset, which is
+ * in lifecycle.c, needs nothing of what is here: no file is opened for it, and /dev/kvm has been
+ * closed.
  */
 #include "machine.h"
 #include <errno.h>
@@ -75,7 +75,7 @@ static int create_console(struct machine *m, struct err *e)
 	return 0;
 }
 
-/* The machine's interrupt wires end in KVM. A new VM after a reset is a new other end. */
+/* The machine's interrupt wires end in KVM; while it is built and taken down, nowhere. */
 static void irq_set_kvm(void *arg, unsigned int gsi, bool level)
 {
 	const struct machine *m = arg;
@@ -146,8 +146,22 @@ static int create_vcpus(struct machine *m, struct err *e)
 	return 0;
 }
 
-/* RAM is all zero here: fresh, or cleared by machine_power_off(). */
-int machine_power_on(struct machine *m, struct err *e)
+/* No vCPU has run. */
+static int save_state(struct machine *m, struct err *e)
+{
+	if (kvm_state_save_vm(&m->at_start, &m->vm, &m->sys, e) < 0)
+		return e->code;
+	for (unsigned int i = 0; i < m->n_vcpus; i++) {
+		struct vcpu *v = &m->vcpus[i];
+
+		if (kvm_state_save_vcpu(&v->at_start, m->at_start, &v->kvm, e) < 0)
+			return err_wrap(e, "vCPU %u", i);
+	}
+	return 0;
+}
+
+/* Nothing of it is asked of /dev/kvm again. */
+static int create_kernels_half(struct machine *m, struct err *e)
 {
 	if (kvm_vm_create(&m->vm, &m->sys, e) < 0 || map_ram(m, e) < 0)
 		return e->code;
@@ -155,17 +169,20 @@ int machine_power_on(struct machine *m, struct err *e)
 		return e->code;
 	if (arch_load(&m->boot, m->mem, e) < 0)
 		return e->code;
-	return create_vcpus(m, e);
+	if (create_vcpus(m, e) < 0 || save_state(m, e) < 0)
+		return e->code;
+	kvm_sys_close(&m->sys);
+	return 0;
 }
 
-/* The vCPU threads have ended. */
-void machine_power_off(struct machine *m)
+static void destroy_kernels_half(struct machine *m)
 {
-	for (unsigned int i = 0; i < m->n_vcpus; i++)
+	for (unsigned int i = 0; i < m->n_vcpus; i++) {
+		kvm_state_free_vcpu(m->vcpus[i].at_start);
 		kvm_vcpu_destroy(&m->vcpus[i].kvm);
+	}
 	free(m->vcpus);
-	m->vcpus = NULL;
-	m->n_vcpus = 0;
+	kvm_state_free_vm(m->at_start);
 	kvm_vm_destroy(&m->vm);
 }
 
@@ -209,7 +226,7 @@ static int build(struct machine *m, struct err *e)
 		return err_wrap(e, "--stats");
 	if (enter_jail(m, e) < 0 || read_images(m, e) < 0)
 		return e->code;
-	return machine_power_on(m, e);
+	return create_kernels_half(m, e);
 }
 
 int machine_build(struct machine **out, const struct vm_config *cfg, struct err *e)
@@ -235,7 +252,7 @@ void machine_destroy(struct machine *m)
 {
 	if (!m)
 		return;
-	machine_power_off(m);
+	destroy_kernels_half(m);
 	while (m->n_devices > 0) {
 		struct device *d = m->devices[--m->n_devices];
 

@@ -11,6 +11,7 @@
 #include <vmm/base/util.h>
 #include <vmm/dev/acpi_pm.h>
 #include <vmm/host/chardev.h>
+#include <vmm/kvm/kvm_irq.h>
 
 #define DRAIN_NS (2 * NS_PER_S) /* beyond --timeout */
 
@@ -36,31 +37,44 @@ static void stop_all(struct machine *m)
 		vcpu_join(&m->vcpus[i]);
 }
 
-static int start_all(struct machine *m, struct err *e)
-{
-	for (unsigned int i = 0; i < m->n_vcpus; i++) {
-		if (vcpu_start(&m->vcpus[i], m, i, e) < 0)
-			return e->code;
-	}
-	for (unsigned int i = 0; i < m->n_vcpus; i++)
-		vcpu_wait(&m->vcpus[i]);
-	return 0;
-}
-
 static void go_on(struct machine *m)
 {
 	if (!m->paused)
 		ask_all(m, VCPU_RUNNING);
 }
 
-static int start_devices(struct machine *m, struct err *e)
+static void on_worker(void *arg)
 {
+	struct machine *m = arg;
+	struct err e; /* if it matters, jail->failed says so, too */
+
+	jail_close(m->jail, JAIL_WORKER, "worker", &e);
+}
+
+static void on_worker_end(void *arg)
+{
+	jail_leave_thread(((struct machine *)arg)->jail);
+}
+
+/*
+ * All threads that there will ever be, those of devices first. Each has closed its jail when this returns. vCPUs are
+ * parked, so that none of the guest's instructions has been executed.
+ */
+static int start_threads(struct machine *m, struct err *e)
+{
+	evloop_on_thread(m->loop, on_worker, on_worker_end, m);
 	for (unsigned int i = 0; i < m->n_devices; i++) {
 		struct device *d = m->devices[i];
 
 		if (d->ops->start && d->ops->start(d, e) < 0)
 			return e->code;
 	}
+	for (unsigned int i = 0; i < m->n_vcpus; i++) {
+		if (vcpu_start(&m->vcpus[i], m, i, e) < 0)
+			return e->code;
+	}
+	for (unsigned int i = 0; i < m->n_vcpus; i++)
+		vcpu_wait(&m->vcpus[i]);
 	return 0;
 }
 
@@ -82,22 +96,55 @@ static void reset_devices(struct machine *m)
 	}
 }
 
-/* A power cycle: everything that the guest could have changed is made anew. */
+/*
+ * KVM's half, then RAM. Not the other way round: until its vCPUs are put back, KVM may write down
+ * there what the guest of before has asked for.
+ */
+static int put_back(struct machine *m, struct err *e)
+{
+	if (kvm_irq_reset(&m->vm, e) < 0 || kvm_state_restore_vm(m->at_start, &m->vm, e) < 0)
+		return e->code;
+	for (unsigned int i = 0; i < m->n_vcpus; i++) {
+		struct vcpu *v = &m->vcpus[i];
+
+		if (kvm_state_restore_vcpu(v->at_start, &v->kvm, e) < 0)
+			return err_wrap(e, "vCPU %u", i);
+	}
+	gmem_clear(m->mem);
+	return arch_load(&m->boot, m->mem, e);
+}
+
+static bool has_crashed(struct machine *m)
+{
+	bool crashed;
+
+	pthread_mutex_lock(&m->event_lock);
+	crashed = m->crashed;
+	pthread_mutex_unlock(&m->event_lock);
+	return crashed;
+}
+
+static void crash(struct machine *m)
+{
+	machine_end(m, watch_is_panicking(m) ? END_PANIC : END_CRASH, 0);
+}
+
+/* A power cycle: everything that the guest could have changed is as it was. */
 static void reset(struct machine *m)
 {
 	struct err e;
 
-	stop_all(m);
+	park_all(m);
+	if (has_crashed(m)) { /* meanwhile: that vCPU has no thread any more */
+		crash(m);
+		return;
+	}
 	reset_devices(m);
-	machine_power_off(m);
-	gmem_clear(m->mem);
 	evloop_unpost(m->loop, &m->event_task);
-	m->has_event = m->crashed = false;
+	m->has_event = false;
 	watch_init(m);
-	if (machine_power_on(m, &e) < 0 || start_all(m, &e) < 0) {
+	if (put_back(m, &e) < 0) {
 		log_error("reset: %s", e.text);
-		stop_all(m);
-		machine_power_off(m);
 		machine_end(m, END_HOST, 0);
 		return;
 	}
@@ -145,7 +192,7 @@ static void on_event(void *arg)
 	struct machine *m = arg;
 	enum guest_event ev;
 	unsigned int value;
-	bool has, crashed;
+	bool has;
 
 	/* What the guest said before it did this decides what it meant. */
 	for (unsigned int i = 0; i < m->n_chardevs; i++)
@@ -154,10 +201,9 @@ static void on_event(void *arg)
 	has = m->has_event;
 	ev = m->event;
 	value = m->event_value;
-	crashed = m->crashed;
 	pthread_mutex_unlock(&m->event_lock);
-	if (crashed) {
-		machine_end(m, watch_is_panicking(m) ? END_PANIC : END_CRASH, 0);
+	if (has_crashed(m)) {
+		crash(m);
 		return;
 	}
 	if (!has || m->result.end != END_NONE)
@@ -249,28 +295,6 @@ static void drain(struct machine *m)
 		virtio_console_flush(m->virtio_console);
 	for (unsigned int i = 0; i < m->n_chardevs; i++)
 		chardev_drain(m->chardevs[i], deadline);
-}
-
-static void on_worker(void *arg)
-{
-	struct machine *m = arg;
-	struct err e; /* if it matters, jail->failed says so, too */
-
-	jail_close(m->jail, JAIL_WORKER, "worker", &e);
-}
-
-static void on_worker_end(void *arg)
-{
-	jail_leave_thread(((struct machine *)arg)->jail);
-}
-
-/* All threads that there will be; each has closed its jail when this returns. */
-static int start_threads(struct machine *m, struct err *e)
-{
-	evloop_on_thread(m->loop, on_worker, on_worker_end, m);
-	if (start_devices(m, e) < 0)
-		return e->code;
-	return start_all(m, e);
 }
 
 /* The last door, and from here on nothing can be opened, made or started. */

@@ -13,6 +13,7 @@
 #include <vmm/dev/device.h>
 #include <vmm/host/evloop.h>
 #include <vmm/host/signals.h>
+#include <vmm/kvm/kvm_state.h>
 #include <vmm/kvm/kvm_vm.h>
 #include <vmm/machine/config.h>
 #include <vmm/machine/machine.h>
@@ -39,9 +40,9 @@ struct watch {
 struct machine {
 	const struct vm_config *cfg;
 
-	/* The board: made once, kept over resets. */
+	/* The board. */
 	struct evloop *loop;
-	struct kvm_sys sys;
+	struct kvm_sys sys; /* closed once the kernel's half is complete */
 	struct jail *jail;
 	struct jail no_jail; /* where there is nobody outside */
 	struct kernel *kernel;
@@ -63,8 +64,9 @@ struct machine {
 	struct device *acpi_pm; /* one of devices: the power button is on it */
 	struct trace *trace; /* NULL: off */
 
-	/* The kernel's half: thrown away and made anew at a reset. */
+	/* The kernel's half. */
 	struct kvm_vm vm;
+	struct kvm_vm_state *at_start; /* what a reset brings back */
 	struct vcpu *vcpus;
 	unsigned int n_vcpus;
 	bool paused; /* by the user */
@@ -98,10 +100,6 @@ void peripherals_cmdline(const struct vm_config *cfg, const struct board *b, cha
 
 /* At the end: says which devices no driver has used, where that may be why it ended so. */
 void peripherals_tell_unused(const struct machine *m);
-
-/* build.c */
-int machine_power_on(struct machine *m, struct err *e);
-void machine_power_off(struct machine *m);
 
 /* exits.c. rc: what kvm_vcpu_run() returned. vCPU thread. */
 enum vcpu_next vcpu_handle_exit(struct vcpu *v, int rc);

@@ -1,9 +1,9 @@
 /*
  * vcpu.c - the thread that is a virtual CPU.
  *
- * Life of a VM: started PARKED when the machine is powered on, RUNNING until the VM ends or is
- * reset. This thread spends its life in KVM_RUN; each return from there is an exit, answered by the
- * table in exits.c.
+ * Life of a VM: started PARKED once, before the guest's first instruction; RUNNING until the VM
+ * ends, but for a pause or a reset, which find it PARKED. This thread spends its life in KVM_RUN;
+ * each return from there is an exit, answered by the table in exits.c.
  *
  * Parking exactly: an exit for a port or for device memory is half an instruction. KVM finishes it
  * at the next KVM_RUN, and with immediate_exit set that call does this and nothing else. So a vCPU

@@ -13,6 +13,7 @@
 #include <unistd.h>
 #include <vmm/base/bug.h>
 #include <vmm/base/util.h>
+#include <vmm/kvm/kvm_state.h>
 
 struct fake_kvm fake_kvm;
 
@@ -211,6 +212,7 @@ int kvm_vm_create(struct kvm_vm *vm, const struct kvm_sys *sys, struct err *e)
 	TRY(e, "fake: create VM");
 	vm->fd = open_something();
 	fake_kvm.n_boots++;
+	fake_kvm.n_made++;
 	fake_kvm.n_vms++;
 	fake_kvm.n_slots = 0;
 	fake_kvm.has_irqchip = false;
@@ -303,6 +305,7 @@ int kvm_vcpu_create(struct kvm_vcpu *v, const struct kvm_vm *vm, unsigned int id
 	f->boot = fake_kvm.n_boots - 1;
 	v->fd = open_something();
 	v->run = &f->run;
+	fake_kvm.n_made++;
 	fake_kvm.n_vcpus++;
 	cpu_of(v)->pending = false;
 	return 0;
@@ -448,6 +451,74 @@ uint32_t kvm_vcpu_tsc_khz(const struct kvm_vcpu *v)
 {
 	(void)v;
 	return fake_kvm.tsc_khz;
+}
+
+/* kvm_state.h -------------------------------------------------------------------------------- */
+
+struct kvm_vm_state {
+	int nothing;
+};
+
+struct kvm_vcpu_state {
+	struct kvm_regs regs;
+	struct kvm_sregs sregs;
+};
+
+int kvm_state_save_vm(struct kvm_vm_state **out, const struct kvm_vm *vm, const struct kvm_sys *sys,
+		      struct err *e)
+{
+	VMM_BUG_ON(vm->fd < 0 || sys->fd < 0);
+	TRY(e, "fake: save VM");
+	*out = calloc(1, sizeof(**out));
+	VMM_BUG_ON(!*out);
+	return 0;
+}
+
+int kvm_state_restore_vm(const struct kvm_vm_state *s, const struct kvm_vm *vm, struct err *e)
+{
+	VMM_BUG_ON(!s || vm->fd < 0);
+	TRY(e, "fake: restore VM");
+	fake_kvm_check_irqs_are_reset();
+	fake_kvm.n_boots++;
+	return 0;
+}
+
+void kvm_state_free_vm(struct kvm_vm_state *s)
+{
+	free(s);
+}
+
+int kvm_state_save_vcpu(struct kvm_vcpu_state **out, struct kvm_vm_state *of,
+			const struct kvm_vcpu *v, struct err *e)
+{
+	struct kvm_vcpu_state *s;
+
+	VMM_BUG_ON(!of || vcpu_of(v)->step > 0);
+	TRY(e, "fake: save vCPU");
+	s = calloc(1, sizeof(*s));
+	VMM_BUG_ON(!s);
+	s->regs = cpu_of(v)->regs;
+	s->sregs = cpu_of(v)->sregs;
+	*out = s;
+	return 0;
+}
+
+int kvm_state_restore_vcpu(const struct kvm_vcpu_state *s, const struct kvm_vcpu *v, struct err *e)
+{
+	struct fake_vcpu *f = vcpu_of(v);
+
+	VMM_BUG_ON(__atomic_load_n(&cpu_of(v)->pending, __ATOMIC_RELAXED)); /* it must be parked */
+	TRY(e, "fake: restore vCPU");
+	cpu_of(v)->regs = s->regs;
+	cpu_of(v)->sregs = s->sregs;
+	f->boot = fake_kvm.n_boots - 1;
+	f->step = 0;
+	return 0;
+}
+
+void kvm_state_free_vcpu(struct kvm_vcpu_state *s)
+{
+	free(s);
 }
 
 /* Exits -------------------------------------------------------------------------------------- */

@@ -1,11 +1,11 @@
 /*
  * fake_kvm.h - a double of src/kvm: the guest is a function of the test.
  *
- * Defines everything that kvm_sys.h, kvm_vm.h and kvm_vcpu.h declare (fake_kvm_irq.c: interrupts
- * and notifications); kvm_irq.c and kvm_ioeventfd.c are the real ones. Each vCPU's thread calls the
- * guest function where KVM would enter the guest; what that leaves in struct kvm_run is the exit.
- * As with KVM, an access to a port or to memory is half an instruction until the next
- * kvm_vcpu_run(), and a signal or immediate_exit interrupts a vCPU that sits in the guest.
+ * Defines everything that kvm_sys.h, kvm_vm.h, kvm_vcpu.h and kvm_state.h declare (fake_kvm_irq.c:
+ * interrupts and notifications); kvm_irq.c and kvm_ioeventfd.c are the real ones. Each vCPU's
+ * thread calls the guest function where KVM would enter the guest; what that leaves in struct
+ * kvm_run is the exit. As with KVM, an access to a port or to memory is half an instruction until
+ * the next kvm_vcpu_run(), and a signal or immediate_exit interrupts a vCPU that sits in the guest.
  */
 #ifndef TESTS_FAKE_KVM_H
 #define TESTS_FAKE_KVM_H
@@ -24,7 +24,7 @@
 #define FAKE_GUEST_HALTS 1 /* what a guest function returns to sit in the guest until kicked */
 
 /*
- * One stay in the guest of vCPU `id`, on its thread. boot: how many VMs there were before; step:
+ * One stay in the guest of vCPU `id`, on its thread. boot: how many resets there were before; step:
  * how many stays of this vCPU since then. 0: an exit, described in run; FAKE_GUEST_HALTS; -errno:
  * KVM_RUN fails.
  */
@@ -76,7 +76,8 @@ struct fake_kvm {
 	/* What has happened; guarded by atomic access where threads are involved. */
 	unsigned int n_calls; /* that can fail */
 	bool failed; /* fail_at was reached */
-	unsigned int n_boots; /* VMs made */
+	unsigned int n_boots; /* VMs made, and put back */
+	unsigned int n_made; /* VMs and vCPUs */
 	int n_vms, n_vcpus; /* alive */
 	bool has_irqchip, x2apic_ids;
 	unsigned int n_slots;
@@ -113,6 +114,7 @@ int fake_kvm_find_ioeventfd(uint64_t address, uint32_t width, uint64_t value);
 
 /* Between the two files of this double. */
 void fake_kvm_forget_irqs(void);
+void fake_kvm_check_irqs_are_reset(void); /* what is left of the guest counts as mistakes */
 void fake_kvm_line_raised(unsigned int gsi);
 
 /* Exits, for guest functions. Each returns 0. */

@@ -17,6 +17,17 @@ void fake_kvm_forget_irqs(void)
 	pthread_mutex_unlock(&irqs_lock);
 }
 
+void fake_kvm_check_irqs_are_reset(void)
+{
+	struct fake_kvm_irqs *q = &fake_kvm.irqs;
+
+	pthread_mutex_lock(&irqs_lock);
+	q->n_mistakes += q->n_irqfds + q->n_ioeventfds;
+	for (unsigned int i = 0; i < q->n_routes; i++)
+		q->n_mistakes += q->routes[i].type == KVM_IRQ_ROUTING_MSI;
+	pthread_mutex_unlock(&irqs_lock);
+}
+
 struct fake_kvm_irqs fake_kvm_irqs(void)
 {
 	struct fake_kvm_irqs copy;

@@ -14,6 +14,7 @@
 #include <linux/virtio_config.h>
 #include <linux/virtio_ring.h>
 #include <unistd.h>
+#include <vmm/kvm/kvm_irq.h>
 
 #define MAX_OPS 400u
 #define RINGS UINT64_C(0x10000) /* of queue 0; of the others 16 KiB further each */
@@ -105,13 +106,17 @@ static inline void access_register(struct input *in)
 
 static inline void power_cycle(void)
 {
-	if (f.vm.fd >= 0)
-		fake_board_power_off(&f);
+	struct err e;
+
+	if (f.vm.fd < 0)
+		fake_board_power_on(&f);
 	dev->ops->reset(dev);
 	f.bridge->ops->reset(f.bridge);
+	VMM_BUG_ON(kvm_irq_reset(&f.vm, &e) < 0);
+	fake_kvm_check_irqs_are_reset();
+	VMM_BUG_ON(fake_kvm_irqs().n_mistakes > 0);
 	gmem_clear(f.mem);
 	avail_idx = 0;
-	fake_board_power_on(&f);
 	t_find();
 }
 

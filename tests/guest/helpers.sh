@@ -113,7 +113,6 @@ private() {
 
 is_asan() { grep -qa __asan_init "$VMM"; }
 
-has_kvm() { find "/proc/$pid/fd" -lname /dev/kvm 2>/dev/null | grep -q .; }
 has_vcpu() { cat "/proc/$pid"/task/*/comm 2>/dev/null | grep -q vcpu0; }
 high_water_kib() { awk '/^VmHWM/ { print $2 }' "/proc/$pid/status" 2>/dev/null || :; } # nothing: it has ended
 n_fds() { find "/proc/$pid/fd" -mindepth 1 2>/dev/null | wc -l; }

@@ -214,6 +214,53 @@ START_TEST(gsis_outlive_the_vm_and_routes_do_not)
 }
 END_TEST
 
+START_TEST(after_a_reset_kvm_has_the_routes_that_it_began_with)
+{
+	struct kvm_irq_msi m;
+	unsigned int before;
+	struct err e;
+
+	make_kvm(_i);
+	start();
+	ck_ok(kvm_irq_reset(&vm, &e)); /* of a machine without any */
+	init(&m);
+	before = fake_kvm_irqs().n_updates;
+	ck_ok(kvm_irq_reset(&vm, &e)); /* nothing has changed: it costs nothing */
+	ck_assert_uint_eq(fake_kvm_irqs().n_updates, before);
+	for (int boot = 0; boot < 3; boot++) {
+		kvm_irq_msi_set(&m, 0xfee00000, 7);
+		check_fires(&m, 0xfee00000, 7);
+		kvm_irq_msi_clear(&m);
+		ck_ok(kvm_irq_reset(&vm, &e));
+		fake_kvm_check_irqs_are_reset();
+		ck_assert_uint_eq(fake_kvm_irqs().n_mistakes, 0);
+		check_silent(&m);
+	}
+	kvm_irq_msi_fini(&m);
+	stop();
+}
+END_TEST
+
+START_TEST(routes_that_kvm_does_not_take_back_are_an_error)
+{
+	struct kvm_irq_msi m;
+	struct err e;
+
+	make_kvm(0);
+	start();
+	init(&m);
+	kvm_irq_msi_set(&m, 0xfee00000, 7);
+	kvm_irq_msi_clear(&m);
+	fake_kvm.routing_error = ENOMEM;
+	ck_fails(kvm_irq_reset(&vm, &e), -ENOMEM, "KVM_SET_GSI_ROUTING: Cannot allocate");
+	fake_kvm.routing_error = 0;
+	ck_ok(kvm_irq_reset(&vm, &e));
+	fake_kvm_check_irqs_are_reset();
+	kvm_irq_msi_fini(&m);
+	stop();
+}
+END_TEST
+
 START_TEST(gsis_of_sources_that_are_gone_are_used_again)
 {
 	struct kvm_irq_msi m;
@@ -352,6 +399,8 @@ static Suite *suite(void)
 	UNIT_TEST(s, a_message_that_stays_the_same_costs_nothing);
 	UNIT_LOOP(s, a_message_that_kvm_refuses_spoils_no_other_one, N_WAYS - 1);
 	UNIT_LOOP(s, gsis_outlive_the_vm_and_routes_do_not, N_WAYS);
+	UNIT_LOOP(s, after_a_reset_kvm_has_the_routes_that_it_began_with, N_WAYS);
+	UNIT_TEST(s, routes_that_kvm_does_not_take_back_are_an_error);
 	UNIT_TEST(s, gsis_of_sources_that_are_gone_are_used_again);
 	UNIT_TEST(s, more_routes_than_kvm_has_leave_the_slower_way);
 	UNIT_TEST(s, sources_are_changed_by_several_threads_at_once);

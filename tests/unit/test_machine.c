@@ -1,11 +1,9 @@
 /*
- * test_machine.c - how a machine ends, resets and pauses: src/machine on a KVM whose guest is
- * below.
+ * test_machine.c - how a machine ends and pauses: src/machine on a KVM whose guest is below.
  */
 #include "fake_kernel.h"
 #include "fake_stderr.h"
-#include "fake_vm.h"
-#include "unit.h"
+#include "machine_guest.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
@@ -15,32 +13,6 @@
 #include <vmm/dev/acpi_pm.h>
 #include <vmm/dev/exitport.h>
 #include <vmm/dev/pvpanic.h>
-
-#define SLEEP_S5 (ACPI_PM_SLP_TYP_S5 << 2 | 1 << 5)
-
-static struct fake_vm vm;
-
-static int power_off(struct kvm_run *run)
-{
-	return guest_out(run, ACPI_PM_BASE + ACPI_PM_SLEEP_CONTROL, SLEEP_S5);
-}
-
-static int reset(struct kvm_run *run)
-{
-	return guest_out(run, ACPI_PM_BASE + ACPI_PM_RESET, ACPI_PM_RESET_VALUE);
-}
-
-#define GUEST(name)                                                                                \
-	static int name(unsigned int id, unsigned int boot, unsigned int step, struct kvm_run *run)
-
-/* What a guest does after it has ended itself; it must never come to this. */
-static bool ran_on;
-
-static int never(void)
-{
-	ran_on = true;
-	return FAKE_GUEST_HALTS;
-}
 
 /* Ends ------------------------------------------------------------------------------------------
  */
@@ -231,153 +203,6 @@ START_TEST(the_power_button_reaches_the_guest)
 	ck_assert_uint_ge(fake_kvm.n_irq_edges, 1);
 	fake_vm_destroy(&vm);
 	fake_vm_fini(&vm);
-}
-END_TEST
-
-/* Resets ----------------------------------------------------------------------------------------
- */
-
-#define RESETS 40
-#define MARK_AT 0x2000000u
-
-static unsigned int n_dirty, n_stale_uart;
-
-GUEST(resets_many_times)
-{
-	uint64_t mark = 0;
-
-	if (id > 0 && step < 2)
-		return guest_in(run, 0x80);
-	switch (step) {
-	case 0: /* RAM and devices are as after power-on */
-		gmem_read(vm.m->mem, MARK_AT, &mark, sizeof(mark));
-		n_dirty += mark != 0;
-		mark = 1;
-		gmem_write(vm.m->mem, MARK_AT, &mark, sizeof(mark));
-		return guest_in(run, 0x3ff);
-	case 1:
-		n_stale_uart += fake_kvm.cpu[0].completed != 0;
-		return guest_out(run, 0x3ff, 0x5a);
-	case 2:
-		if (boot == RESETS)
-			return power_off(run);
-		return boot % 2 ? reset(run) : guest_out(run, 0x64, 0xfe);
-	default:
-		return never();
-	}
-}
-
-START_TEST(a_reset_is_a_power_cycle_that_leaves_nothing_behind)
-{
-	fake_vm_init(&vm, resets_many_times);
-	vm.cfg.cpus.cores = _i ? 3 : 1; /* three do the same: whoever is first resets */
-	fake_vm_build(&vm);
-	fake_vm_run(&vm);
-	ck_assert_int_eq(vm.result.end, END_POWEROFF);
-	fake_vm_destroy(&vm);
-	ck_assert_uint_eq(fake_kvm.n_boots, RESETS + 1);
-	if (_i == 0) {
-		ck_assert_uint_eq(n_dirty, 0);
-		ck_assert_uint_eq(n_stale_uart, 0);
-		ck_assert(!ran_on);
-	}
-	fake_vm_fini(&vm);
-}
-END_TEST
-
-GUEST(second_cpu_resets)
-{
-	if (id == 0)
-		return boot == 3 ? power_off(run) : FAKE_GUEST_HALTS;
-	return step == 0 && boot < 3 ? reset(run) : FAKE_GUEST_HALTS;
-}
-
-START_TEST(any_cpu_can_reset_the_vm_while_others_halt)
-{
-	fake_vm_init(&vm, second_cpu_resets);
-	vm.cfg.cpus.cores = 2;
-	ck_assert_int_eq(fake_vm_live(&vm), END_POWEROFF);
-	ck_assert_uint_eq(fake_kvm.n_boots, 4);
-	fake_vm_fini(&vm);
-}
-END_TEST
-
-/* First half of --expect's text, and a panic's last line that an orderly reboot follows; then a
- * reset. */
-GUEST(speaks_over_a_reset)
-{
-	(void)id;
-	if (boot == 0)
-		return step == 0 ? guest_print(run, "foo ---[ end Kernel panic - not syncing "
-						    "reboot: Restarting system foo")
-				 : reset(run);
-	return step == 0 ? guest_print(run, "bar") : FAKE_GUEST_HALTS;
-}
-
-START_TEST(what_was_said_before_a_reset_does_not_count_after_it)
-{
-	fake_vm_init(&vm, speaks_over_a_reset);
-	vm.cfg.expect = "foobar";
-	vm.cfg.timeout_ns = 900 * NS_PER_MS; /* longer than a panic takes to be believed */
-	ck_assert_int_eq(fake_vm_live(&vm), END_TIMEOUT);
-	ck_assert(!vm.result.expected);
-	fake_vm_fini(&vm);
-}
-END_TEST
-
-GUEST(resets)
-{
-	(void)id, (void)boot;
-	return step == 0 ? reset(run) : never();
-}
-
-START_TEST(under_on_reboot_exit_a_reset_is_the_end)
-{
-	fake_vm_init(&vm, resets);
-	vm.cfg.exit_on_reboot = true;
-	ck_assert_int_eq(fake_vm_live(&vm), END_REBOOT);
-	ck_assert_uint_eq(fake_kvm.n_boots, 1);
-	ck_assert(!ran_on);
-	fake_vm_fini(&vm);
-}
-END_TEST
-
-/* From the second boot on KVM refuses: the n-th of what the reset asks for. */
-GUEST(resets_once)
-{
-	(void)id;
-	if (boot == 0 && step == 0)
-		return reset(run);
-	return boot == 0 ? never() : power_off(run);
-}
-
-START_TEST(a_reset_that_the_host_refuses_ends_the_vm_with_a_reason)
-{
-	unsigned int calls, n_refused = 0;
-	char text[4096];
-
-	stderr_capture();
-	fake_vm_init(&vm, resets_once);
-	vm.cfg.cpus.cores = 2;
-	fake_vm_build(&vm);
-	calls = fake_kvm.n_calls;
-	fake_vm_run(&vm);
-	fake_vm_destroy(&vm);
-	ck_assert_int_eq(vm.result.end, END_POWEROFF);
-	fake_vm_fini(&vm);
-	for (unsigned int n = calls + 1;; n++) {
-		fake_vm_init(&vm, resets_once);
-		vm.cfg.cpus.cores = 2;
-		fake_kvm.fail_at = n;
-		fake_vm_live(&vm);
-		if (!fake_kvm.failed)
-			break;
-		n_refused += vm.result.end == END_HOST;
-		fake_vm_fini(&vm);
-	}
-	fake_vm_fini(&vm);
-	ck_assert_uint_ge(n_refused, 10);
-	ck_assert_ptr_nonnull(strstr(stderr_text(text, sizeof(text)), "reset: fake: create VM"));
 }
 END_TEST
 
@@ -680,15 +505,6 @@ START_TEST(a_machine_that_never_ran_leaves_nothing_behind)
 }
 END_TEST
 
-static void add_resets(Suite *s)
-{
-	UNIT_LOOP(s, a_reset_is_a_power_cycle_that_leaves_nothing_behind, 2);
-	UNIT_TEST(s, any_cpu_can_reset_the_vm_while_others_halt);
-	UNIT_TEST(s, what_was_said_before_a_reset_does_not_count_after_it);
-	UNIT_TEST(s, under_on_reboot_exit_a_reset_is_the_end);
-	UNIT_SLOW(s, a_reset_that_the_host_refuses_ends_the_vm_with_a_reason);
-}
-
 static Suite *suite(void)
 {
 	Suite *s = suite_create("machine");
@@ -702,7 +518,6 @@ static Suite *suite(void)
 	UNIT_TEST(s, the_user_can_end_the_vm);
 	UNIT_LOOP(s, a_signal_ends_the_vm_in_good_order, 4);
 	UNIT_LOOP(s, the_power_button_reaches_the_guest, 2);
-	add_resets(s);
 	UNIT_LOOP(s, a_guest_that_cannot_go_on_has_crashed_and_its_registers_are_shown, 6);
 	UNIT_TEST(s, one_crashed_cpu_ends_the_vm);
 	UNIT_TEST(s, interruptions_are_no_exits);

@@ -2,8 +2,9 @@
  * arch.h - what the machine needs to know of an architecture, and nothing more.
  *
  * Each architecture implements these functions below src/arch/; no other file asks which one it is.
- * All of them run on the main thread while no vCPU thread exists, except arch_exit_describe(),
- * arch_vcpu_pc() and arch_vcpu_dump(), which a vCPU thread calls for itself.
+ * All of them run on the main thread while no vCPU thread exists (arch_load() again while they are
+ * parked), except arch_exit_describe(), arch_vcpu_pc() and arch_vcpu_dump(), which a vCPU thread
+ * calls for itself.
  */
 #ifndef VMM_ARCH_ARCH_H
 #define VMM_ARCH_ARCH_H
@@ -80,7 +81,10 @@ struct arch_boot {
 		argument; /* out: where the first vCPU starts, and with what in its register */
 };
 
-/* Kernel, initrd, command line and description of the hardware into RAM, which is all zero. */
+/*
+ * Kernel, initrd, command line and description of the hardware into RAM, which is all zero. Again
+ * at each reset: entry and argument are the same then.
+ */
 int arch_load(struct arch_boot *b, struct gmem *m, struct err *e);
 
 /* CPUID and first registers of the index-th vCPU; the first one starts the kernel, the others wait.

@@ -51,7 +51,7 @@ struct device_env {
 	struct bus *pio, *mmio;
 	struct evloop *loop;
 	struct gmem *mem;
-	struct kvm_vm *vm; /* the present one: a reset makes a new one in the same place */
+	struct kvm_vm *vm; /* not made yet while devices are */
 	const struct board *board;
 	struct pci_host *pci; /* NULL until the host bridge has been created */
 	struct chardev *console; /* the other end of COM1 */

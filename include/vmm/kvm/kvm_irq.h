@@ -6,11 +6,11 @@
  *
  * A source is embedded in its owner, who serialises the calls on that one source by a lock of his
  * own; calls on different sources may be made at the same time, on any thread. init() and fini()
- * are for the main thread while no vCPU runs, and need no VM in the kernel: sources and their GSIs
- * live as long as the struct kvm_vm, which a reset gives a new VM. That one knows of no source, so
- * owners clear() or disconnect() theirs when the machine is reset, before or after the old VM goes.
+ * are for the main thread while no vCPU runs, and need no VM in the kernel: sources are made before
+ * it, and end after it. When the machine is reset, owners clear() or disconnect() theirs.
  *
- * Nothing but init() fails: what this KVM cannot do or refuses is done in a slower way.
+ * Nothing but init() and kvm_irq_reset() fails: what this KVM cannot do or refuses is done in a
+ * slower way.
  */
 #ifndef VMM_KVM_KVM_IRQ_H
 #define VMM_KVM_KVM_IRQ_H
@@ -20,6 +20,9 @@
 #include <vmm/kvm/kvm_vm.h>
 
 #define KVM_IRQ_PINS 24u /* GSIs below are inputs of the I/O APIC (and of the 8259s below 16) */
+
+/* Once all sources are cleared: KVM has the routes again that it began with. No vCPU runs. */
+int kvm_irq_reset(const struct kvm_vm *vm, struct err *e);
 
 /* A message-signalled interrupt: one vector of a device. */
 struct kvm_irq_msi {

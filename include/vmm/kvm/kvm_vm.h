@@ -23,9 +23,9 @@ struct kvm_vm_caps {
 /* Zeroed but for fd before the first kvm_vm_create(). */
 struct kvm_vm {
 	int fd; /* -1: none */
-	const struct kvm_sys *sys; /* outlives the VM */
-	struct kvm_vm_caps caps; /* known once there has been a VM */
-	struct kvm_irq_table *irq_table; /* of kvm_irq.c; kept from one VM to the next */
+	const struct kvm_sys *sys; /* open until the last vCPU has been made */
+	struct kvm_vm_caps caps; /* known once there is a VM */
+	struct kvm_irq_table *irq_table; /* of kvm_irq.c; may outlive the VM */
 };
 
 int kvm_vm_create(struct kvm_vm *vm, const struct kvm_sys *sys, struct err *e);

@@ -1,5 +1,5 @@
 /*
- * vcpu.h - a vCPU's thread and its three states.
+ * vcpu.h - a vCPU's thread, which lives as long as the VM runs, and its three states.
  *
  *	STARTING -> PARKED <-> RUNNING -> STOPPED
  *
@@ -12,6 +12,7 @@
 #include <stdbool.h>
 #include <sys/types.h>
 #include <vmm/base/err.h>
+#include <vmm/kvm/kvm_state.h>
 #include <vmm/kvm/kvm_vcpu.h>
 
 struct machine;
@@ -19,7 +20,8 @@ struct machine;
 enum vcpu_state { VCPU_STARTING, VCPU_PARKED, VCPU_RUNNING, VCPU_STOPPED };
 
 struct vcpu {
-	struct kvm_vcpu kvm; /* its thread's, once that runs */
+	struct kvm_vcpu kvm; /* its thread's, unless that is parked */
+	struct kvm_vcpu_state *at_start; /* what a reset brings back; main thread */
 	struct machine *machine;
 	unsigned int index;
 	pthread_t thread;

@@ -1,8 +1,8 @@
 /*
  * arch.c - x86-64's answers to include/vmm/arch/arch.h that need only a few lines.
  *
- * Life of a VM: machine_power_on() calls these in order: arch_vm_init, arch_vcpu_init for each
- * vCPU, arch_load. Main thread.
+ * Life of a VM: build.c calls these in order: arch_vm_init, arch_load, arch_vcpu_init for each
+ * vCPU; a reset calls arch_load() again. Main thread.
  */
 #include "memmap.h"
 #include "x86.h"

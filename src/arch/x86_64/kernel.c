@@ -2,7 +2,7 @@
  * kernel.c - from a file name to a kernel in RAM: recognise, unpack, choose the entry, place.
  *
  * Life of a VM: the file is opened first of all, while there is leave to open files; it is looked at and unpacked
- * by arch_kernel_read(), in the jail, because a stranger may have made it; it is copied into RAM at each power-on. Main
+ * by arch_kernel_read(), in the jail, because a stranger may have made it; it is copied into RAM at each start and reset. Main
  * thread. Source: Linux, Documentation/arch/x86/boot.rst.
  *
  * A bzImage holds a small decompressor and the real kernel, compressed. Running the decompressor in
