@@ -4,13 +4,17 @@
  * Life of a VM: outside_open() when the options have been checked. Then the process outside waits, and does the jobs of
  * this file; the VM's goes on with machine_build().
  */
+#include "machine.h"
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
 #include <unistd.h>
-#include <vmm/arch/arch.h>
-#include <vmm/base/log.h>
 #include <vmm/boot/kernel_cache.h>
 #include <vmm/host/emergency.h>
+#include <vmm/host/sock.h>
 #include <vmm/machine/outside.h>
 
 /* Jobs: in the process outside --------------------------------------------------------------- */
@@ -32,6 +36,58 @@ static int cache_keep(void *arg, uint64_t value, int *give)
 	return c ? kernel_cache_do(c, KERNEL_CACHE_KEEP, 0, give) : -ENOENT;
 }
 
+static void forget_stats(struct outside *o)
+{
+	if (o->stats_fd >= 0)
+		close(o->stats_fd);
+	o->stats_fd = -1;
+}
+
+/* Of a size that the VM cannot change, so that it takes no more memory than that. */
+static int stats_begin(void *arg, uint64_t value, int *give)
+{
+	struct outside *o = arg;
+
+	(void)value;
+	forget_stats(o);
+	if (!o->cfg->stats_path)
+		return -EINVAL;
+	o->stats_fd = memfd_create("vmm-stats", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+	if (o->stats_fd < 0 || ftruncate(o->stats_fd, OUTSIDE_STATS_MAX) < 0 ||
+	    fcntl(o->stats_fd, F_ADD_SEALS, F_SEAL_GROW | F_SEAL_SHRINK | F_SEAL_SEAL) < 0)
+		return -errno;
+	*give = fcntl(o->stats_fd, F_DUPFD_CLOEXEC, 0);
+	return *give < 0 ? -errno : 0;
+}
+
+static int stats_end(void *arg, uint64_t value, int *give)
+{
+	struct outside *o = arg;
+	struct err e;
+	char *text;
+	int rc = -ENOMEM;
+
+	(void)give;
+	if (o->stats_fd < 0 || value >= OUTSIDE_STATS_MAX)
+		return -EINVAL;
+	text = calloc(1, value + 1);
+	if (text && pread(o->stats_fd, text, value, 0) == (ssize_t)value)
+		rc = stats_save(o->cfg->stats_path, text, &e);
+	free(text);
+	forget_stats(o);
+	return rc;
+}
+
+static int connect_net(void *arg, uint64_t value, int *give)
+{
+	const struct outside *o = arg;
+
+	if (value >= o->cfg->n_nets || o->cfg->nets[value].kind != NET_UNIX)
+		return -EINVAL;
+	*give = sock_connect(o->cfg->nets[value].target);
+	return *give < 0 ? *give : 0;
+}
+
 /* Asking: in the VM's ------------------------------------------------------------------------ */
 
 static int ask_cache(void *arg, enum kernel_cache_job job, uint64_t size, int *give)
@@ -41,6 +97,28 @@ static int ask_cache(void *arg, enum kernel_cache_job job, uint64_t size, int *g
 	return broker_ask(&o->broker,
 			  job == KERNEL_CACHE_MAKE ? OUTSIDE_CACHE_MAKE : OUTSIDE_CACHE_KEEP, size,
 			  give);
+}
+
+int outside_save_stats(const struct outside *o, const char *text, struct err *e)
+{
+	size_t len = strlen(text);
+	int fd = -1, rc = broker_ask(&o->broker, OUTSIDE_STATS_BEGIN, 0, &fd);
+
+	if (rc == 0 && write(fd, text, len) != (ssize_t)len)
+		rc = -ENOSPC;
+	if (rc == 0)
+		rc = broker_ask(&o->broker, OUTSIDE_STATS_END, len, NULL);
+	if (fd >= 0)
+		close(fd);
+	return rc < 0 ? err_set(e, rc, "%s: %s", o->cfg->stats_path, strerror(-rc)) : 0;
+}
+
+static int ask_connection(void *arg, unsigned int net)
+{
+	const struct outside *o = arg;
+	int fd = -1, rc = broker_ask(&o->broker, OUTSIDE_CONNECT, net, &fd);
+
+	return rc < 0 ? rc : fd;
 }
 
 /* Both --------------------------------------------------------------------------------------- */
@@ -81,15 +159,29 @@ static int split(struct outside *o, struct err *e)
 	return 0;
 }
 
-int outside_open(struct outside *o, const struct vm_config *cfg, struct err *e)
+static void tell_nets(struct outside *o, struct vm_config *cfg)
+{
+	for (unsigned int i = 0; i < cfg->n_nets; i++) {
+		cfg->nets[i].connect = ask_connection;
+		cfg->nets[i].connect_arg = o;
+		cfg->nets[i].index = i;
+	}
+}
+
+int outside_open(struct outside *o, struct vm_config *cfg, struct err *e)
 {
 	*o = (struct outside){
 		.cfg = cfg,
 		.broker = { .fd = -1, .signal_fd = -1 },
 		.jobs = { [OUTSIDE_CACHE_MAKE] = { cache_make, o },
-			  [OUTSIDE_CACHE_KEEP] = { cache_keep, o } },
+			  [OUTSIDE_CACHE_KEEP] = { cache_keep, o },
+			  [OUTSIDE_STATS_BEGIN] = { stats_begin, o },
+			  [OUTSIDE_STATS_END] = { stats_end, o },
+			  [OUTSIDE_CONNECT] = { connect_net, o } },
+		.stats_fd = -1,
 	};
 	jail_init(&o->jail, cfg->jail);
+	tell_nets(o, cfg);
 	fflush(stdout); /* or it would be said twice */
 	if (arch_kernel_open(&o->kernel, cfg->kernel, cfg->boot, e) < 0 || split(o, e) < 0) {
 		outside_close(o);
@@ -108,6 +200,7 @@ int outside_wait(struct outside *o, struct broker_end *end, struct err *e)
 
 void outside_close(struct outside *o)
 {
+	forget_stats(o);
 	arch_kernel_close(o->kernel);
 	o->kernel = NULL;
 	jail_fini(&o->jail);

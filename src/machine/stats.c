@@ -267,7 +267,8 @@ int stats_write(const struct machine *m, const char *path, struct err *e)
 	if (is_stderr)
 		to_stderr(text);
 	else
-		rc = stats_save(path, text, e);
+		rc = m->cfg->outside ? outside_save_stats(m->cfg->outside, text, e)
+				     : stats_save(path, text, e);
 	free(text);
 	return rc;
 }

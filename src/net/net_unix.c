@@ -21,6 +21,7 @@
 
 struct net_unix {
 	struct netif n;
+	const struct net_spec *spec;
 	const char *name;
 	struct evloop *loop;
 	char *path; /* absolute */
@@ -80,10 +81,12 @@ static int watch_listener(struct net_unix *u)
 	return evloop_add(u->loop, &u->ev, u->listener.fd, EPOLLIN, on_connection, u);
 }
 
-/* The one thing that is done by name while a guest runs. A descriptor, or -errno. */
+/* A descriptor, or -errno. */
 static int connect_again(const struct net_unix *u)
 {
-	return sock_connect(u->path);
+	const struct net_spec *s = u->spec;
+
+	return s->connect ? s->connect(s->connect_arg, s->index) : sock_connect(u->path);
 }
 
 static void on_retry(void *arg)
@@ -224,6 +227,7 @@ int net_unix_open(struct netif **out, const struct net_spec *spec, const char *n
 		return err_set(e, -ENOMEM, "out of memory");
 	*u = (struct net_unix){
 		.n = { .ops = &unix_ops, .n_pairs = 1, .mtu = spec->mtu },
+		.spec = spec,
 		.name = name,
 		.loop = l,
 		.path = strdup(spec->target),

@@ -11,8 +11,12 @@
 enum outside_job { /* value: */
 	OUTSIDE_CACHE_MAKE, /* bytes */
 	OUTSIDE_CACHE_KEEP,
+	OUTSIDE_STATS_BEGIN, /* gives a file in memory for the text */
+	OUTSIDE_STATS_END, /* bytes of it */
+	OUTSIDE_CONNECT, /* which of cfg->nets; gives a socket that is connected to its path */
 	OUTSIDE_JOBS
 };
+#define OUTSIDE_STATS_MAX (1u << 20) /* bytes */
 
 struct outside {
 	const struct vm_config *cfg;
@@ -20,16 +24,20 @@ struct outside {
 	struct jail jail;
 	struct broker broker;
 	struct broker_job jobs[OUTSIDE_JOBS];
+	int stats_fd; /* between STATS_BEGIN and _END; -1 */
 };
 
 /*
  * Opens the kernel, and becomes two processes: returns in both, o->broker.inside tells which one this is. cfg has been
- * checked; it and o outlive both. On failure nothing is left, but for o->broker.inside.
+ * checked; it and o outlive both, and it is told how a lost network is found again. On failure nothing is left, but for o->broker.inside.
  */
-int outside_open(struct outside *o, const struct vm_config *cfg, struct err *e);
+int outside_open(struct outside *o, struct vm_config *cfg, struct err *e);
 
 /* In the process outside: until the VM's has ended and all that it could have left behind is gone. */
 int outside_wait(struct outside *o, struct broker_end *end, struct err *e);
+
+/* In the VM's process. As stats_save(), to what cfg names. */
+int outside_save_stats(const struct outside *o, const char *text, struct err *e);
 
 void outside_close(struct outside *o);
 

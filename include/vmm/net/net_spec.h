@@ -40,6 +40,13 @@ struct net_spec {
 	uint16_t mtu; /* 0: what the backend has */
 	unsigned int n_pairs; /* TAP: pairs of queues, at least 1 */
 	struct rate_spec rate; /* of each direction */
+	/*
+	 * UNIX, where the path cannot be reached once the guest runs: gives a socket that is connected to it, or -errno.
+	 * NULL: it can.
+	 */
+	int (*connect)(void *arg, unsigned int index);
+	void *connect_arg;
+	unsigned int index;
 };
 
 /* Needs no host: nothing is opened. -EINVAL, -ERANGE, -ENOMEM; then *out is empty. */
