@@ -58,6 +58,8 @@ static int open_stdio(struct chardev_fds *f)
 	if (foreground)
 		f->in = stdio_fd(STDIN_FILENO, O_RDONLY);
 	f->terminal = foreground && tcgetattr(STDIN_FILENO, &f->settings) == 0;
+	if (f->terminal) /* now, because the guard cannot be told any more when it is made raw */
+		emergency_keep_terminal(STDIN_FILENO, &f->settings);
 	return 0;
 }
 
@@ -192,7 +194,7 @@ void chardev_fd_close(struct chardev_fd *f)
 
 void chardev_close(struct chardev_fds *f)
 {
-	if (f->raw)
+	if (f->terminal)
 		emergency_undo_terminal();
 	f->raw = false;
 	emergency_undo_unlink(f->unlink_id);
@@ -209,7 +211,6 @@ void chardev_make_raw(struct chardev_fds *f)
 	struct termios raw = f->settings;
 
 	cfmakeraw(&raw);
-	emergency_keep_terminal(STDIN_FILENO, &f->settings);
 	f->raw = true;
 	tcsetattr(f->in.fd, TCSANOW, &raw);
 	log_set_raw(true);

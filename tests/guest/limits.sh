@@ -1,7 +1,7 @@
 # shellcheck shell=bash disable=SC2154 # helpers.sh sets what is used here
 # limits.sh - what a VM may take of its host, and what it tells that it has taken; sourced by tests/guest/run.
 
-field() { sed -n "s/^$1:[^0-9]*\([0-9]*\).*/\1/p" "/proc/$pid/status"; } # field NAME: of the process of start()
+field() { sed -n "s/^$1:[^0-9]*\([0-9]*\).*/\1/p" "/proc/$(vm_pid)/status"; } # field NAME: of the VM's process of start()
 
 is_locked() { [ "$(field VmLck)" -ge 65536 ]; }
 
@@ -35,7 +35,7 @@ merged_ram_works() {
 	kill -TERM $pid
 	ended 143
 }
-is_mergeable() { grep -q '^VmFlags:.* mg' "/proc/$pid/smaps"; }
+is_mergeable() { grep -q '^VmFlags:.* mg' "/proc/$(vm_pid)/smaps"; }
 
 told() { python3 -c 'import json, sys; print(eval("s" + sys.argv[1], {"s": json.load(open("stats"))}))' "$1"; } # told "[...]"
 

@@ -82,7 +82,7 @@ struct netif { /* embedded in every kind */
 };
 
 /*
- * Opens what the spec names. name ("net0") outlives it. Owned by the caller until
+ * Opens what the spec names. It and name ("net0") outlive it. Owned by the caller until
  * netif_destroy(). Errors say what is wrong with the interface, the path or the process.
  */
 int netif_open(struct netif **out, const struct net_spec *spec, const char *name, struct evloop *l,
