@@ -26,7 +26,7 @@ endif
 CFLAGS = -std=gnu11 -g $(OPT) $(WARN) $(HARDEN)
 CPPFLAGS := -D_GNU_SOURCE -Iinclude -MMD -MP
 LDFLAGS := -pie -Wl,-z,relro,-z,now,-z,noexecstack $(if $(SAN),-fsanitize=$(SAN))
-LDLIBS := -lz -llzma -lbz2 -llz4 -lzstd -lb2 -luring -ljansson -lseccomp -lpthread
+LDLIBS := -lz -llzma -lbz2 -llz4 -lzstd -lb2 -luring -ljansson -lpthread
 
 ifeq ($(VARIANT),coverage)
 OPT := -O0 --coverage
@@ -80,6 +80,19 @@ $(O)/dsdt.aml: firmware/dsdt.asl
 	@mkdir -p $(@D)
 	$(call say,IASL,$@)
 	$(Q)iasl -we -p $(O)/dsdt $< >$(O)/iasl.log 2>&1 || { cat $(O)/iasl.log; exit 1; }
+
+# The filters of system calls, made of their table by libseccomp.
+$(O)/seccomp-filters: tools/seccomp-filters.c src/jail/calls.h include/vmm/jail/jail.h
+	@mkdir -p $(@D)
+	$(call say,CC,$@)
+	$(Q)$(CC) -std=gnu11 -D_GNU_SOURCE -O1 -Iinclude $(WARN) -o $@ $< -lseccomp
+
+$(O)/seccomp-filters.inc: $(O)/seccomp-filters
+	$(call say,FILTERS,$@)
+	$(Q)$< >$@.new && mv $@.new $@
+
+$(O)/src/jail/seccomp.c.o: CPPFLAGS += -I$(O)
+$(O)/src/jail/seccomp.c.o: $(O)/seccomp-filters.inc
 
 $(O)/libvmm.a: $(LIB_OBJ)
 	$(Q)rm -f $@ && ar rcs $@ $^

@@ -74,7 +74,6 @@ void jail_init(struct jail *j, enum jail_mode mode)
 
 void jail_fini(struct jail *j)
 {
-	free_filters(j);
 	free(j->logs);
 	j->logs = NULL;
 	if (j->statm_fd >= 0)
@@ -152,7 +151,6 @@ static void prepare(struct jail *j)
 	 * in /sys. */
 	mallopt(M_ARENA_MAX, 1);
 	j->statm_fd = open("/proc/self/statm", O_RDONLY | O_CLOEXEC);
-	j->failed[LAYER_SECCOMP] = -make_filters(j);
 	set_handlers(j);
 }
 

@@ -30,8 +30,6 @@ int set_last_limits(const struct jail *j);
 int restrict_paths(struct jail *j);
 
 /* seccomp.c */
-int make_filters(struct jail *j);
-void free_filters(struct jail *j);
 int install_filter(struct jail *j, enum jail_role role, int *log_fd);
 
 #endif

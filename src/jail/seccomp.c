@@ -1,329 +1,75 @@
 /*
- * seccomp.c - which system calls each thread may make, and what for.
+ * seccomp.c - the filters that keep each thread to its list of system calls.
  *
- * Life of a VM: the filters are made when the process still has all power, by libseccomp; installed by jail_enter()
- * (BUILD) and by each thread for itself. One that has closed its jail cannot open it any more, so the table below is
- * all that a guest which has taken over a thread can ask of the host's kernel.
+ * Life of a VM: the filters come with the program: calls.h says what is allowed, and libseccomp made programs of that
+ * when vmm was built (tools/seccomp-filters.c). Installed by jail_enter() (BUILD) and by each thread for itself. One that
+ * has closed its jail cannot open it any more, so that table is all that a guest which has taken over a thread can ask
+ * of the host's kernel.
  *
- * Source: seccomp(2), Linux, Documentation/userspace-api/seccomp_filter.rst.
+ * Source: seccomp(2).
  */
+#include "calls.h"
 #include "layers.h"
-#include <asm/ioctls.h>
-#include <errno.h>
-#include <fcntl.h>
+#include <linux/audit.h>
 #include <linux/filter.h>
-#include <linux/fs.h>
-#include <linux/futex.h>
-#include <linux/if_tun.h>
-#include <linux/kvm.h>
 #include <linux/seccomp.h>
-#include <linux/sockios.h>
-#include <sched.h>
-#include <seccomp.h>
 #include <stdio.h>
-#include <stdlib.h>
-#include <sys/file.h>
-#include <sys/mman.h>
-#include <sys/syscall.h>
+#include <string.h>
 #include <unistd.h>
+#include <vmm/base/bug.h>
 #include <vmm/base/util.h>
-#include <vmm/host/signals.h>
 
-/*
- * A thread has the filter of its role and, below it, BUILD's, which the main thread had when it made the thread. So
- * BUILD has all lines.
- */
-#define B (1u << JAIL_BUILD)
-#define C (1u << JAIL_VCPU) /* a CPU's */
-#define L (1u << JAIL_LOOP)
-#define W (1u << JAIL_WORKER)
-
-enum test { NONE, EQUAL, MASKED, OURSELVES };
-
-struct line {
-	int call;
-	unsigned int roles;
-	const char *why;
-	enum test test; /* of one argument */
-	unsigned int arg;
-	uint64_t mask, value;
+struct program {
+	const struct sock_filter *filter;
+	unsigned short len;
 };
 
-/* What may follow the reason: the argument that decides. */
-#define ANY NONE, 0, 0, 0
-#define ARG(n, val) EQUAL, n, 0, val
-#define ARG_MASKED(n, m, val) MASKED, n, m, val
-#define ARG_SELF(n) OURSELVES, n, 0, 0
-#define FUTEX(op) ARG_MASKED(1, FUTEX_CMD_MASK & 0xffffffffu, op)
-#define DEVICE(request) ARG(1, request)
+/* filters[role][tells], and call_names[], by number; made by tools/seccomp-filters.c. */
+#include "seccomp-filters.inc"
 
-/*
- * A line more is a decision: what could a stranger do with it? A call may have several lines, one for each value of an
- * argument. Counted by tests/unit/test_seccomp.c: at most 10 calls for a vCPU's thread, 35 for all threads together.
- */
-static const struct line lines[] = {
-	/* The guest, and its devices in the kernel. */
-	{ SYS_ioctl, C, "running the guest", DEVICE(KVM_RUN) },
-	{ SYS_ioctl, C | L, "an interrupt wire", DEVICE(KVM_IRQ_LINE) },
-	{ SYS_ioctl, C | L, "an interrupt by eventfd", DEVICE(KVM_IRQFD) },
-	{ SYS_ioctl, C | L, "where interrupts lead", DEVICE(KVM_SET_GSI_ROUTING) },
-	{ SYS_ioctl, C | L, "an interrupt message", DEVICE(KVM_SIGNAL_MSI) },
-	{ SYS_ioctl, C | L, "a notification by eventfd", DEVICE(KVM_IOEVENTFD) },
-	{ SYS_ioctl, C, "registers, when the guest has crashed", DEVICE(KVM_GET_REGS) },
-	{ SYS_ioctl, C, "registers, when the guest has crashed", DEVICE(KVM_GET_SREGS) },
-	{ SYS_ioctl, C, "its code, when the guest has crashed", DEVICE(KVM_TRANSLATE) },
-	{ SYS_ioctl, L, "a reset: what is on its way arrives", DEVICE(KVM_GET_VCPU_EVENTS) },
-	{ SYS_ioctl, L, "a reset: what is on its way arrives", DEVICE(KVM_GET_MP_STATE) },
-	{ SYS_ioctl, L, "a reset", DEVICE(KVM_SET_REGS) },
-	{ SYS_ioctl, L, "a reset", DEVICE(KVM_SET_SREGS) },
-	{ SYS_ioctl, L, "a reset", DEVICE(KVM_SET_MSRS) },
-	{ SYS_ioctl, L, "a reset", DEVICE(KVM_SET_FPU) },
-	{ SYS_ioctl, L, "a reset", DEVICE(KVM_SET_XSAVE) },
-	{ SYS_ioctl, L, "a reset", DEVICE(KVM_SET_XCRS) },
-	{ SYS_ioctl, L, "a reset", DEVICE(KVM_SET_DEBUGREGS) },
-	{ SYS_ioctl, L, "a reset", DEVICE(KVM_SET_LAPIC) },
-	{ SYS_ioctl, L, "a reset", DEVICE(KVM_SET_MP_STATE) },
-	{ SYS_ioctl, L, "a reset", DEVICE(KVM_SET_VCPU_EVENTS) },
-	{ SYS_ioctl, L, "a reset", DEVICE(KVM_SET_NESTED_STATE) },
-	{ SYS_ioctl, L, "a reset", DEVICE(KVM_SET_IRQCHIP) },
-	{ SYS_ioctl, L, "a reset", DEVICE(KVM_SET_CLOCK) },
-	{ SYS_ioctl, L, "the size of a block device", DEVICE(BLKGETSIZE64) },
-	{ SYS_ioctl, W, "discarding blocks", DEVICE(BLKDISCARD) },
-	{ SYS_ioctl, C | L, "offloads that the driver wants", DEVICE(TUNSETOFFLOAD) },
-	{ SYS_ioctl, C | L, "queues that the driver wants", DEVICE(TUNSETQUEUE) },
-	{ SYS_ioctl, L, "is the tap up?", DEVICE(SIOCGIFFLAGS) },
-	{ SYS_ioctl, L, "has the tap been renamed?", DEVICE(SIOCGIFNAME) },
-	{ SYS_ioctl, L, "the size of the terminal", DEVICE(TIOCGWINSZ) },
-	{ SYS_ioctl, L, "is it a terminal?", DEVICE(TCGETS) },
-	{ SYS_ioctl, L, "a raw terminal, and back", DEVICE(TCSETS) },
-
-	/* Bytes, by descriptors that are open. */
-	{ SYS_read, C | L, "eventfds, consoles", ANY },
-	{ SYS_write, C | L | W, "eventfds, consoles, the log", ANY },
-	{ SYS_preadv2, L | W, "disks, images, taps", ANY },
-	{ SYS_pwritev2, L | W, "disks, taps", ANY },
-	{ SYS_fdatasync, W, "a flush of the guest", ANY },
-	{ SYS_fallocate, W, "holes, and room in the cache", ANY },
-	{ SYS_io_uring_enter, L, "the disk's ring, which is restricted to four operations",
-	  ANY },
-	{ SYS_recvmsg, L, "sockets, and the broker's answers", ANY },
-	{ SYS_sendmsg, L, "sockets, and questions to the broker", ANY },
-	{ SYS_accept4, L, "a client of a console", ANY },
-	{ SYS_newfstatat, L, "the size of what is open, not of a path",
-	  ARG_MASKED(3, AT_EMPTY_PATH, AT_EMPTY_PATH) },
-	{ SYS_fcntl, L, "a second descriptor of a client", ARG(1, F_DUPFD_CLOEXEC) },
-	{ SYS_fcntl, L, "the log's stream", ARG(1, F_GETFL) },
-	{ SYS_flock, L, "a disk's lock, at its end", ARG(1, LOCK_UN) },
-	{ SYS_close, L, "a client that has gone", ANY },
-
-	/* Waiting for each other, and for the world. */
-	{ SYS_futex, C | L | W, "locks", FUTEX(FUTEX_WAIT) },
-	{ SYS_futex, C | L | W, "locks", FUTEX(FUTEX_WAKE) },
-	{ SYS_futex, C | L | W, "condition variables", FUTEX(FUTEX_WAIT_BITSET) },
-	{ SYS_poll, C | L, "does the log's reader take it?", ANY },
-	{ SYS_epoll_wait, L, "the event loop", ANY },
-	{ SYS_epoll_ctl, L, "the event loop", ANY },
-	{ SYS_clock_gettime, C | L | W, "clocks that the vDSO does not have", ANY },
-	{ SYS_restart_syscall, C | L | W, "waiting goes on after a stop", ANY },
-	{ SYS_tgkill, L, "kicking a vCPU", ARG_SELF(0) },
-	{ SYS_rt_sigreturn, C | L, "the end of a signal's handler", ANY },
-	{ SYS_rt_sigprocmask, L, "signals by descriptor, and back", ANY },
-	{ SYS_getrandom, L, "entropy for the guest", ANY },
-	{ SYS_getrusage, L, "--stats", ARG(0, 0) },
-	{ SYS_wait4, L, "a helper's end", ANY },
-	{ SYS_pidfd_send_signal, L, "a helper's end", ANY },
-
-	/* Memory that is never a program. */
-	{ SYS_mmap, L, "memory", ARG_MASKED(2, PROT_EXEC, 0) },
-	{ SYS_munmap, L, "memory", ANY },
-	{ SYS_brk, L, "memory", ANY },
-	{ SYS_madvise, L, "RAM at a reset", ARG(2, MADV_DONTNEED) },
-
-	/* The end. */
-	{ SYS_exit, C | W, "a thread's end", ANY },
-	{ SYS_exit_group, L, "the end", ANY },
-
-	/* The rest of the building, on one thread, before there is a guest. */
-	{ SYS_ioctl, B, "making the VM", DEVICE(KVM_CREATE_VM) },
-	{ SYS_ioctl, B, "making the VM", DEVICE(KVM_CHECK_EXTENSION) },
-	{ SYS_ioctl, B, "making the VM", DEVICE(KVM_SET_USER_MEMORY_REGION) },
-	{ SYS_ioctl, B, "making the VM", DEVICE(KVM_SET_TSS_ADDR) },
-	{ SYS_ioctl, B, "making the VM", DEVICE(KVM_SET_IDENTITY_MAP_ADDR) },
-	{ SYS_ioctl, B, "making the VM", DEVICE(KVM_CREATE_IRQCHIP) },
-	{ SYS_ioctl, B, "making the VM", DEVICE(KVM_ENABLE_CAP) },
-	{ SYS_ioctl, B, "making a vCPU", DEVICE(KVM_CREATE_VCPU) },
-	{ SYS_ioctl, B, "making a vCPU", DEVICE(KVM_GET_SUPPORTED_CPUID) },
-	{ SYS_ioctl, B, "making a vCPU", DEVICE(KVM_SET_CPUID2) },
-	{ SYS_ioctl, B, "making a vCPU", DEVICE(KVM_GET_TSC_KHZ) },
-	{ SYS_ioctl, B, "what a reset puts back", DEVICE(KVM_GET_REGS) },
-	{ SYS_ioctl, B, "what a reset puts back", DEVICE(KVM_GET_SREGS) },
-	{ SYS_ioctl, B, "what a reset puts back", DEVICE(KVM_GET_MSRS) },
-	{ SYS_ioctl, B, "what a reset puts back", DEVICE(KVM_GET_MSR_INDEX_LIST) },
-	{ SYS_ioctl, B, "what a reset puts back", DEVICE(KVM_GET_FPU) },
-	{ SYS_ioctl, B, "what a reset puts back", DEVICE(KVM_GET_XSAVE) },
-	{ SYS_ioctl, B, "what a reset puts back", DEVICE(KVM_GET_XSAVE2) },
-	{ SYS_ioctl, B, "what a reset puts back", DEVICE(KVM_GET_XCRS) },
-	{ SYS_ioctl, B, "what a reset puts back", DEVICE(KVM_GET_DEBUGREGS) },
-	{ SYS_ioctl, B, "what a reset puts back", DEVICE(KVM_GET_LAPIC) },
-	{ SYS_ioctl, B, "what a reset puts back", DEVICE(KVM_GET_NESTED_STATE) },
-	{ SYS_ioctl, B, "what a reset puts back", DEVICE(KVM_GET_IRQCHIP) },
-	{ SYS_ioctl, B, "what a reset puts back", DEVICE(KVM_GET_CLOCK) },
-	{ SYS_pread64, B, "the process's size, for its limit", ANY },
-	{ SYS_lseek, B, "the unpacked kernel", ANY },
-	{ SYS_ftruncate, B, "the unpacked kernel", ANY },
-	{ SYS_memfd_create, B, "the unpacked kernel, where there is no cache", ANY },
-	{ SYS_clone, B, "threads, no processes",
-	  ARG_MASKED(0, CLONE_VM | CLONE_THREAD | CLONE_SIGHAND,
-		     CLONE_VM | CLONE_THREAD | CLONE_SIGHAND) },
-	{ SYS_set_robust_list, B, "the C library's share in a thread", ANY },
-	{ SYS_rseq, B, "the C library's share in a thread", ANY },
-	{ SYS_mprotect, B, "stacks, the C library's heaps", ARG_MASKED(2, PROT_EXEC, 0) },
-	{ SYS_madvise, B, "RAM", ANY },
-	{ SYS_prctl, B, "naming threads", ARG(0, 15 /* PR_SET_NAME */) },
-	{ SYS_gettid, B, "naming threads", ANY },
-	{ SYS_getpid, B, "signals to threads", ANY },
-	{ SYS_rt_sigaction, B, "the kick of a vCPU", ANY },
-	{ SYS_signalfd4, B, "signals by descriptor", ANY },
-	{ SYS_prlimit64, B, "the last limits", ANY },
-	{ SYS_dup, B, "how many descriptors there are", ANY },
-	{ SYS_fcntl, B, "eventfds", ANY },
-	{ SYS_eventfd2, B, "interrupts", ANY },
-	{ SYS_seccomp, B, "the threads' own filters", ANY },
-};
-
-/* Asked for by the C library, which has another way: refused, and no reason to end. */
-static const struct {
-	int call, error;
-	const char *why;
-} declined[] = {
-	{ SYS_mremap, ENOMEM, "realloc() of much: it copies instead" },
-	{ SYS_clone3, ENOSYS, "a thread: its flags cannot be looked at; clone() follows" },
-};
-
-struct jail_filter {
-	struct sock_fprog program; /* owned */
-};
-
-/* Making ------------------------------------------------------------------------------------- */
-
-static int add_line(scmp_filter_ctx ctx, const struct line *l)
+/* The one number that was not known when the filter was made. */
+static void fill_in_ourselves(struct sock_filter *f, unsigned int n)
 {
-	struct scmp_arg_cmp cmp = { .arg = l->arg, .op = SCMP_CMP_EQ, .datum_a = l->value };
-
-	if (l->test == NONE)
-		return seccomp_rule_add(ctx, SCMP_ACT_ALLOW, l->call, 0);
-	if (l->test == MASKED) {
-		cmp.op = SCMP_CMP_MASKED_EQ;
-		cmp.datum_a = l->mask;
-		cmp.datum_b = l->value;
-	} else if (l->test == OURSELVES) {
-		cmp.datum_a = (uint64_t)getpid();
+	for (unsigned int i = 0; i < n; i++) {
+		if (f[i].code == (BPF_JMP | BPF_JEQ | BPF_K) && f[i].k == OURSELVES_NUMBER)
+			f[i].k = (uint32_t)getpid();
 	}
-	return seccomp_rule_add_array(ctx, SCMP_ACT_ALLOW, l->call, 1, &cmp);
 }
-
-static int add_lines(scmp_filter_ctx ctx, enum jail_role role)
-{
-	int rc = 0;
-
-	for (size_t i = 0; i < ARRAY_SIZE(lines) && rc == 0; i++) {
-		if (role == JAIL_BUILD || lines[i].roles & 1u << role)
-			rc = add_line(ctx, &lines[i]);
-	}
-	for (size_t i = 0; i < ARRAY_SIZE(declined) && rc == 0; i++)
-		rc = seccomp_rule_add(ctx, SCMP_ACT_ERRNO((unsigned int)declined[i].error),
-				      declined[i].call, 0);
-	return rc;
-}
-
-/* By way of a pipe, which holds more than a filter can be long: 4096 instructions of 8 bytes. */
-static int export_program(scmp_filter_ctx ctx, struct sock_fprog *p)
-{
-	size_t max = BPF_MAXINSNS * sizeof(struct sock_filter);
-	ssize_t n = -1;
-	int fds[2], rc;
-
-	if (pipe2(fds, O_CLOEXEC) < 0)
-		return -errno;
-	rc = seccomp_export_bpf(ctx, fds[1]);
-	close(fds[1]);
-	p->filter = rc < 0 ? NULL : malloc(max);
-	if (p->filter)
-		n = read(fds[0], p->filter, max);
-	close(fds[0]);
-	if (rc == 0 && n <= 0)
-		rc = -ENOMEM;
-	p->len = (unsigned short)(rc < 0 ? 0 : (size_t)n / sizeof(struct sock_filter));
-	return rc;
-}
-
-static int make_filter(struct jail *j, enum jail_role role)
-{
-	bool tells = j->mode == JAIL_LOG && role != JAIL_BUILD;
-	scmp_filter_ctx ctx = seccomp_init(tells ? SCMP_ACT_NOTIFY : SCMP_ACT_TRAP);
-	int rc;
-
-	if (!ctx)
-		return -ENOMEM;
-	rc = seccomp_attr_set(ctx, SCMP_FLTATR_ACT_BADARCH, SCMP_ACT_TRAP);
-	if (rc == 0)
-		rc = add_lines(ctx, role);
-	if (rc == 0)
-		rc = seccomp_syscall_priority(ctx, SYS_ioctl, UINT8_MAX); /* KVM_RUN */
-	if (rc == 0)
-		rc = export_program(ctx, &j->filters[role].program);
-	seccomp_release(ctx);
-	return rc;
-}
-
-int make_filters(struct jail *j)
-{
-	int rc = 0;
-
-	j->filters = calloc(JAIL_ROLES, sizeof(*j->filters));
-	if (!j->filters)
-		return -ENOMEM;
-	for (unsigned int role = 0; role < JAIL_ROLES && rc == 0; role++)
-		rc = make_filter(j, (enum jail_role)role);
-	if (rc < 0)
-		free_filters(j);
-	return rc;
-}
-
-void free_filters(struct jail *j)
-{
-	for (unsigned int role = 0; j->filters && role < JAIL_ROLES; role++)
-		free(j->filters[role].program.filter);
-	free(j->filters);
-	j->filters = NULL;
-}
-
-/* Installing --------------------------------------------------------------------------------- */
 
 int install_filter(struct jail *j, enum jail_role role, int *log_fd)
 {
 	bool tells = j->mode == JAIL_LOG && role != JAIL_BUILD;
-	long rc = syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER,
-			  tells ? SECCOMP_FILTER_FLAG_NEW_LISTENER : 0, &j->filters[role].program);
+	const struct program *p = &filters[role][tells];
+	struct sock_filter copy[FILTER_MAX];
+	struct sock_fprog program = { .len = p->len, .filter = copy };
+	long rc;
 
+	VMM_BUG_ON(p->len > FILTER_MAX);
+	memcpy(copy, p->filter, p->len * sizeof(copy[0]));
+	fill_in_ourselves(copy, p->len);
+	rc = syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER,
+		     tells ? SECCOMP_FILTER_FLAG_NEW_LISTENER : 0, &program);
 	*log_fd = tells && rc >= 0 ? (int)rc : -1;
 	return rc < 0 ? -errno : 0;
 }
 
 /* Telling ------------------------------------------------------------------------------------ */
 
+static const char *call_name(const struct jail_denial *d)
+{
+	if (d->arch != CALL_NAMES_ARCH || d->number < 0 || d->number >= (int)ARRAY_SIZE(call_names))
+		return NULL;
+	return call_names[d->number];
+}
+
 void jail_describe_call(const struct jail_denial *d, char *buf, size_t size)
 {
-	char *name = seccomp_syscall_resolve_num_arch(d->arch, d->number);
+	const char *name = call_name(d);
+	char number[64];
 
-	if (name)
-		snprintf(buf, size, "%s(%#llx, %#llx, %#llx, %#llx, %#llx, %#llx)", name,
-			 (unsigned long long)d->args[0], (unsigned long long)d->args[1],
-			 (unsigned long long)d->args[2], (unsigned long long)d->args[3],
-			 (unsigned long long)d->args[4], (unsigned long long)d->args[5]);
-	else
-		snprintf(buf, size, "system call %d of table %#x (%#llx, %#llx, %#llx, ...)",
-			 d->number, d->arch, (unsigned long long)d->args[0],
-			 (unsigned long long)d->args[1], (unsigned long long)d->args[2]);
-	free(name);
+	snprintf(number, sizeof(number), "system call %d of table %#x", d->number, d->arch);
+	snprintf(buf, size, "%s(%#llx, %#llx, %#llx, %#llx, %#llx, %#llx)", name ? name : number,
+		 (unsigned long long)d->args[0], (unsigned long long)d->args[1],
+		 (unsigned long long)d->args[2], (unsigned long long)d->args[3],
+		 (unsigned long long)d->args[4], (unsigned long long)d->args[5]);
 }

@@ -51,15 +51,12 @@ enum jail_layer { /* in the order in which they close */
 	JAIL_LAYERS
 };
 
-struct jail_filter; /* seccomp.h */
-
 struct jail {
 	enum jail_mode mode;
 	bool as_root; /* the process began with all power */
 	uint32_t number; /* of this VM among those of the host: the broker's process number */
 	int statm_fd; /* how large the process is, told where there is no /proc any more; -1 */
 	int report_fd; /* where a denied call is told; the broker's, borrowed */
-	struct jail_filter *filters; /* JAIL_ROLES of them; NULL: none */
 
 	pthread_mutex_t lock; /* guards what follows, once there are threads */
 	int failed[JAIL_LAYERS]; /* errno; 0: it holds */
