@@ -1,8 +1,9 @@
 /*
- * seccomp-filters.c - run when vmm is built: makes programs of src/jail/calls.h by libseccomp, and prints them as C.
+ * seccomp-filters.c - run when vmm is built: makes programs of src/jail/calls.h by libseccomp, and
+ * prints them as C.
  *
- * What is printed is included by src/jail/seccomp.c. So a VM's start costs no time for it, and its process has no
- * libseccomp in it.
+ * What is printed is included by src/jail/seccomp.c. So a VM's start costs no time for it, and its
+ * process has no libseccomp in it.
  */
 #include "../src/jail/calls.h"
 #include <linux/filter.h>
@@ -108,7 +109,8 @@ int main(void)
 	for (unsigned int role = 0; role < JAIL_ROLES; role++) {
 		printf("\t{");
 		for (unsigned int tells = 0; tells < 2; tells++)
-			printf(" { filter_%u_%u, sizeof(filter_%u_%u) / sizeof(struct sock_filter) },",
+			printf(" { filter_%u_%u, sizeof(filter_%u_%u) / sizeof(struct sock_filter) "
+			       "},",
 			       role, tells, role, tells);
 		printf(" },\n");
 	}

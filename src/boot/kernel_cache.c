@@ -1,12 +1,12 @@
 /*
  * kernel_cache.c - decompressed kernels in a directory of the user's.
  *
- * Life of a VM: kernel_cache_open() before the VM has a process of its own; kernel_cache_get() in that one, when it is
- * in its jail; kernel_cache_do(), which needs the directory, in the broker (jail/broker.c). Main thread. XDG Base
- * Directory Specification 0.8 for the place.
+ * Life of a VM: kernel_cache_open() before the VM has a process of its own; kernel_cache_get() in
+ * that one, when it is in its jail; kernel_cache_do(), which needs the directory, in the broker
+ * (jail/broker.c). Main thread. XDG Base Directory Specification 0.8 for the place.
  *
- * The name is a hash of the whole image, made before anything of it has been looked at: an image that takes over the
- * process which unpacks it can spoil the entry of that image, and no other.
+ * The name is a hash of the whole image, made before anything of it has been looked at: an image
+ * that takes over the process which unpacks it can spoil the entry of that image, and no other.
  *
  * How an entry is made: an O_TMPFILE, which has no name and so vanishes with us whatever kills us,
  * is filled and then linked to its name, all at once. Two VMMs that make the same entry do not
@@ -282,8 +282,8 @@ static int make(struct kernel_cache *c, uint64_t size, int *give)
 }
 
 /*
- * Gives the finished file its name, and what has it by that name, read-only: whoever has made it must not be able
- * to change it once others use it.
+ * Gives the finished file its name, and what has it by that name, read-only: whoever has made it
+ * must not be able to change it once others use it.
  */
 static int publish(struct kernel_cache *c, int *give)
 {

@@ -37,10 +37,11 @@ int cmd_help(int argc, char *const *argv, struct err *e);
 int cmd_version(int argc, char *const *argv, struct err *e);
 
 /*
- * Builds a VM, runs it to its end, destroys it. The exit status; <0: it never ran. It returns in two processes: the VM's,
- * where *inside is true, has nothing left to do but to tell what only it knows, and to return to main() with what it
- * was given here; the other one has the same exit status. started: called in the other one when the VM's is there; NULL:
- * nothing. -errno: the VM's has been ended.
+ * Builds a VM, runs it to its end, destroys it. The exit status; <0: it never ran. It returns in
+ * two processes: the VM's, where *inside is true, has nothing left to do but to tell what only it
+ * knows, and to return to main() with what it was given here; the other one has the same exit
+ * status. started: called in the other one when the VM's is there; NULL: nothing. -errno: the VM's
+ * has been ended.
  */
 struct vm_config;
 struct cli_hook {

@@ -27,6 +27,7 @@
 
 struct request {
 	const char *kernel;
+	bool jail;
 };
 
 static int set_kernel(void *r, const char *v, struct err *e)
@@ -36,8 +37,17 @@ static int set_kernel(void *r, const char *v, struct err *e)
 	return 0;
 }
 
+static int set_jail(void *r, const char *v, struct err *e)
+{
+	(void)v, (void)e;
+	((struct request *)r)->jail = true;
+	return 0;
+}
+
 const struct opt doctor_options[] = {
 	{ "kernel", "FILE", "Also says what this kernel is, and what it lacks.", set_kernel },
+	{ "jail", NULL, "Says only which layers of a VM's jail hold on this host, for this user.",
+	  set_jail },
 	{ 0 },
 };
 
@@ -251,11 +261,13 @@ int cmd_doctor(int argc, char *const *argv, struct err *e)
 {
 	struct request r = { 0 };
 	struct kvm_sys sys;
-	bool fast = false;
+	bool fast = false, inside;
 	struct err why;
 
 	if (opts_parse(doctor_options, argc, argv, &r, e) < 0)
 		return e->code;
+	if (r.jail)
+		return doctor_jail(stdout, &inside, e);
 	say_host();
 	if (kvm_sys_open_any(&sys, &why) < 0) {
 		printf("KVM:      none\n");

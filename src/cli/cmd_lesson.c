@@ -3,8 +3,8 @@
  * source that caused them.
  *
  * Life of a VM: a short one. Guest, source and line table are in the program (lessons.S). Each exit
- * is noted on the vCPU's thread and told by the main thread of the VM's process when the VM has ended, so that a reader
- * of our output who is slow does not hold the guest up.
+ * is noted on the vCPU's thread and told by the main thread of the VM's process when the VM has
+ * ended, so that a reader of our output who is slow does not hold the guest up.
  */
 #include "cli.h"
 #include <errno.h>

@@ -24,8 +24,8 @@
 #include <vmm/base/log.h>
 #include <vmm/base/util.h>
 #include <vmm/host/emergency.h>
-#include <vmm/host/sock.h>
 #include <vmm/host/path.h>
+#include <vmm/host/sock.h>
 
 static struct chardev_fd stdio_fd(int fd, int mode)
 {

@@ -1,11 +1,12 @@
 /*
  * emergency.c - the last acts of a dying VMM.
  *
- * Life of a VM: registered when a console or port opens, undone when it closes, or by the handlers of signals.c when a
- * signal or a bug of ours ends the process first. SIGKILL gets past those, and a process in its jail has no
- * paths any more: so a guard, a process beside it that sleeps until the other ends, undoes what is left in any case. The
- * table is in memory that the two share, until the VM's process goes to jail: whoever breaks into that
- * one must not choose what the guard removes.
+ * Life of a VM: registered when a console or port opens, undone when it closes, or by the handlers
+ * of signals.c when a signal or a bug of ours ends the process first. SIGKILL gets past those, and
+ * a process in its jail has no paths any more: so a guard, a process beside it that sleeps until
+ * the other ends, undoes what is left in any case. The table is in memory that the two share, until
+ * the VM's process goes to jail: whoever breaks into that one must not choose what the guard
+ * removes.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -122,7 +123,8 @@ void emergency_undo(void)
 
 /* The guard ---------------------------------------------------------------------------------- */
 
-/* A cgroup goes only when the last process in it has gone, which is told to nobody: so it tries for a while. */
+/* A cgroup goes only when the last process in it has gone, which is told to nobody: so it tries for
+ * a while. */
 static void undo_patiently(void)
 {
 	const struct timespec pause = { .tv_nsec = 10000000 };
@@ -133,7 +135,8 @@ static void undo_patiently(void)
 
 		if (!atomic_load(&p->kept))
 			continue;
-		for (int n = 0; n < 100 && p->is_folder && rmdir(p->text) < 0 && errno == EBUSY; n++)
+		for (int n = 0; n < 100 && p->is_folder && rmdir(p->text) < 0 && errno == EBUSY;
+		     n++)
 			nanosleep(&pause, NULL);
 		emergency_undo_unlink(i);
 	}

@@ -26,7 +26,8 @@ struct evloop {
 	struct epoll_event batch[BATCH]; /* being delivered; evloop_del() strikes entries out */
 	int n_batch;
 	struct ev_fd wakeup; /* an eventfd that evloop_post() writes to */
-	ev_task_fn thread_begins, thread_ends; /* set before there are other threads; NULL: nothing */
+	ev_task_fn thread_begins,
+		thread_ends; /* set before there are other threads; NULL: nothing */
 	void *thread_arg;
 
 	pthread_mutex_t lock; /* guards what follows */

@@ -31,7 +31,8 @@ static void on_ending(int signo)
 static void on_crash(int signo)
 {
 	emergency_undo();
-	raise(signo); /* SA_RESETHAND: the default action, with a core dump where the user has them */
+	raise(signo); /* SA_RESETHAND: the default action, with a core dump where the user has them
+		       */
 }
 
 static void on_kick(int signo)

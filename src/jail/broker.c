@@ -1,9 +1,10 @@
 /*
  * broker.c - the process outside: forks the VM's, serves it, outlives it.
  *
- * Life of a VM: broker_fork() when the options have been checked and before anything is opened; then this process
- * waits in broker_serve() until the other one has ended. Its memory is what it was at the fork; it reads nothing of
- * the guest's, and of the VM's nothing but messages of fixed size.
+ * Life of a VM: broker_fork() when the options have been checked and before anything is opened;
+ * then this process waits in broker_serve() until the other one has ended. Its memory is what it
+ * was at the fork; it reads nothing of the guest's, and of the VM's nothing but messages of fixed
+ * size.
  */
 #include "layers.h"
 #include <errno.h>
@@ -135,8 +136,7 @@ int broker_give_logs(const struct broker *b, struct jail *j)
 
 static void add_log(struct broker *b, const struct request *r, int fd)
 {
-	struct broker_log *more = fd < 0 ? NULL
-					 : realloc(b->logs, (b->n_logs + 1) * sizeof(*more));
+	struct broker_log *more = fd < 0 ? NULL : realloc(b->logs, (b->n_logs + 1) * sizeof(*more));
 
 	if (!more) {
 		if (fd >= 0) /* whoever waits for it gets ENOSYS */

@@ -1,8 +1,9 @@
 /*
- * calls.h - which system calls each thread may make, and what for: the table that seccomp.c's filters are made of.
+ * calls.h - which system calls each thread may make, and what for: the table that seccomp.c's
+ * filters are made of.
  *
- * Read when vmm is built, by tools/seccomp-filters.c, and by the tests. A line more is a decision: what could a stranger
- * do with it?
+ * Read when vmm is built, by tools/seccomp-filters.c, and by the tests. A line more is a decision:
+ * what could a stranger do with it?
  *
  * Source: seccomp(2); Linux, Documentation/userspace-api/seccomp_filter.rst.
  */
@@ -25,8 +26,8 @@
 #include <vmm/jail/jail.h>
 
 /*
- * A thread has the filter of its role and, below it, BUILD's, which the main thread had when it made the thread. So
- * BUILD has all lines.
+ * A thread has the filter of its role and, below it, BUILD's, which the main thread had when it
+ * made the thread. So BUILD has all lines.
  */
 #define B (1u << JAIL_BUILD)
 #define C (1u << JAIL_VCPU) /* a CPU's */
@@ -56,8 +57,8 @@ struct line {
 #define OURSELVES_NUMBER 0x6f757273u
 
 /*
- * A call may have several lines, one for each value of an argument. Counted by tests/unit/test_seccomp.c: at most 10 calls
- * for a vCPU's thread, 35 for all threads together.
+ * A call may have several lines, one for each value of an argument. Counted by
+ * tests/unit/test_seccomp.c: at most 10 calls for a vCPU's thread, 35 for all threads together.
  */
 static const struct line lines[] = {
 	/* The guest, and its devices in the kernel. */
@@ -102,8 +103,7 @@ static const struct line lines[] = {
 	{ SYS_pwritev2, L | W, "disks, taps", ANY },
 	{ SYS_fdatasync, W, "a flush of the guest", ANY },
 	{ SYS_fallocate, W, "holes, and room in the cache", ANY },
-	{ SYS_io_uring_enter, L, "the disk's ring, which is restricted to four operations",
-	  ANY },
+	{ SYS_io_uring_enter, L, "the disk's ring, which is restricted to four operations", ANY },
 	{ SYS_recvmsg, L, "sockets, and the broker's answers", ANY },
 	{ SYS_sendmsg, L, "sockets, and questions to the broker", ANY },
 	{ SYS_accept4, L, "a client of a console", ANY },

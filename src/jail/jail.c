@@ -28,30 +28,44 @@
 /* The order, and why it is this one. */
 static const struct {
 	int (*close)(struct jail *j);
-	const char *name;
+	const char *name, *what;
 } layers[JAIL_LAYERS] = {
 	/* A PID namespace begins with a child: broker_fork() has done this one. */
-	[LAYER_PID_NAMESPACE] = { NULL, "a PID namespace" },
+	[LAYER_PID_NAMESPACE] = { NULL, "a PID namespace", "no other process has a number in it" },
 	/* These take the power to administrate, which goes below. */
-	[LAYER_MOUNT_NAMESPACE] = { enter_mount_namespace, "a mount namespace" },
-	[LAYER_NET_NAMESPACE] = { enter_net_namespace, "a network namespace" },
-	[LAYER_IPC_NAMESPACE] = { enter_ipc_namespace, "an IPC namespace" },
-	[LAYER_UTS_NAMESPACE] = { enter_uts_namespace, "a UTS namespace" },
-	[LAYER_CGROUP_NAMESPACE] = { enter_cgroup_namespace, "a cgroup namespace" },
-	[LAYER_EMPTY_ROOT] = { enter_empty_root, "an empty root" },
+	[LAYER_MOUNT_NAMESPACE] = { enter_mount_namespace, "a mount namespace",
+				    "what is mounted changes for it alone" },
+	[LAYER_NET_NAMESPACE] = { enter_net_namespace, "a network namespace",
+				  "no interface, no route, no abstract socket of the host's" },
+	[LAYER_IPC_NAMESPACE] = { enter_ipc_namespace, "an IPC namespace",
+				  "no shared memory or queue of anybody's" },
+	[LAYER_UTS_NAMESPACE] = { enter_uts_namespace, "a UTS namespace",
+				  "the host's name is not its to change" },
+	[LAYER_CGROUP_NAMESPACE] = { enter_cgroup_namespace, "a cgroup namespace",
+				     "the host's cgroups are out of sight" },
+	[LAYER_EMPTY_ROOT] = { enter_empty_root, "an empty root",
+			       "no file, not even /proc or /dev, and none can be made" },
 	/* Root becomes nobody, groups first: nobody may not change them. */
-	[LAYER_GROUPS] = { drop_groups, "no supplementary groups" },
-	[LAYER_USER] = { become_nobody, "an unprivileged user" },
+	[LAYER_GROUPS] = { drop_groups, "no supplementary groups",
+			   "no group's rights (as root; a user's have nothing left to open)" },
+	[LAYER_USER] = { become_nobody, "an unprivileged user",
+			 "root's VM is a number that is nobody's" },
 	/* Nobody may still make a user namespace, in which no user of the host's exists. */
-	[LAYER_USER_NAMESPACE] = { enter_user_namespace, "a user namespace" },
+	[LAYER_USER_NAMESPACE] = { enter_user_namespace, "a user namespace",
+				   "no user of the host's exists in it, root included" },
 	/* It came with all capabilities over itself: they go, for good. */
-	[LAYER_CAPABILITIES] = { drop_capabilities, "no capabilities" },
-	[LAYER_NO_NEW_PRIVILEGES] = { set_no_new_privileges, "no new privileges" },
-	[LAYER_UNDUMPABLE] = { set_undumpable, "no core dumps, no tracing" },
-	[LAYER_LIMITS] = { set_first_limits, "limits" },
+	[LAYER_CAPABILITIES] = { drop_capabilities, "no capabilities",
+				 "none now, none by any program, none by becoming root" },
+	[LAYER_NO_NEW_PRIVILEGES] = { set_no_new_privileges, "no new privileges",
+				      "set-user-ID programs do not work" },
+	[LAYER_UNDUMPABLE] = { set_undumpable, "no core dumps, no tracing",
+			       "its memory, and so the guest's, stays inside" },
+	[LAYER_LIMITS] = { set_first_limits, "limits",
+			   "memory and descriptors: a little more than it has" },
 	/* These two take no_new_privs. Landlock's own calls are on no list, so it comes first. */
-	[LAYER_LANDLOCK] = { restrict_paths, "Landlock" },
-	[LAYER_SECCOMP] = { NULL, "seccomp" },
+	[LAYER_LANDLOCK] = { restrict_paths, "Landlock",
+			     "no path leads anywhere, should it find a root with files" },
+	[LAYER_SECCOMP] = { NULL, "seccomp", "at most 35 system calls, 10 for a vCPU" },
 };
 
 #ifndef SYS_SECCOMP
@@ -85,6 +99,11 @@ void jail_fini(struct jail *j)
 const char *jail_layer_name(enum jail_layer l)
 {
 	return layers[l].name;
+}
+
+const char *jail_layer_what(enum jail_layer l)
+{
+	return layers[l].what;
 }
 
 /* A denied call ------------------------------------------------------------------------------ */

@@ -3,8 +3,8 @@
  *
  * Life of a VM: from jail_enter(). Main thread. What is open stays open.
  *
- * Source: Linux, Documentation/userspace-api/landlock.rst: a ruleset that handles every kind of access that this kernel
- * knows, and has no rule, allows none.
+ * Source: Linux, Documentation/userspace-api/landlock.rst: a ruleset that handles every kind of
+ * access that this kernel knows, and has no rule, allows none.
  */
 #include "layers.h"
 #include <errno.h>
@@ -32,7 +32,8 @@ static uint64_t ones(unsigned int n)
 int restrict_paths(struct jail *j)
 {
 	struct ruleset all;
-	long version = syscall(SYS_landlock_create_ruleset, NULL, 0, LANDLOCK_CREATE_RULESET_VERSION);
+	long version =
+		syscall(SYS_landlock_create_ruleset, NULL, 0, LANDLOCK_CREATE_RULESET_VERSION);
 	size_t size, i;
 	int fd, rc;
 
@@ -40,7 +41,7 @@ int restrict_paths(struct jail *j)
 	if (version < 1)
 		return version < 0 ? -errno : -ENOSYS;
 	i = (size_t)version <= sizeof(abi) / sizeof(abi[0]) ? (size_t)version - 1
-							     : sizeof(abi) / sizeof(abi[0]) - 1;
+							    : sizeof(abi) / sizeof(abi[0]) - 1;
 	all = (struct ruleset){ ones(abi[i].n_fs), ones(abi[i].n_net), ones(abi[i].n_scoped) };
 	size = abi[i].n_scoped ? sizeof(all) : abi[i].n_net ? 2 * sizeof(all.fs) : sizeof(all.fs);
 	fd = (int)syscall(SYS_landlock_create_ruleset, &all, size, 0);

@@ -1,6 +1,6 @@
 /*
- * layers.h - private to src/jail: the steps of jail_enter(). Each returns 0 or -errno, and changes nothing if
- * it fails. Main thread.
+ * layers.h - private to src/jail: the steps of jail_enter(). Each returns 0 or -errno, and changes
+ * nothing if it fails. Main thread.
  */
 #ifndef VMM_SRC_JAIL_LAYERS_H
 #define VMM_SRC_JAIL_LAYERS_H
@@ -8,7 +8,8 @@
 #include <vmm/jail/jail.h>
 
 /* namespaces.c */
-pid_t fork_apart(struct jail *j); /* fork(), into a PID namespace; without one, notes it in j->failed */
+pid_t fork_apart(
+	struct jail *j); /* fork(), into a PID namespace; without one, notes it in j->failed */
 int enter_mount_namespace(struct jail *j);
 int enter_net_namespace(struct jail *j);
 int enter_ipc_namespace(struct jail *j);

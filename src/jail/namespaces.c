@@ -1,9 +1,9 @@
 /*
  * namespaces.c - a world of its own for the VM's process: nobody else's processes, files, networks.
  *
- * Life of a VM: the PID namespace before the process of the VM is forked, for it begins with a child; the others from
- * jail_enter(), when everything has been opened. What is open stays usable: a descriptor does not care in which
- * namespace its owner is. Main thread.
+ * Life of a VM: the PID namespace before the process of the VM is forked, for it begins with a
+ * child; the others from jail_enter(), when everything has been opened. What is open stays usable:
+ * a descriptor does not care in which namespace its owner is. Main thread.
  *
  * Source: namespaces(7), user_namespaces(7), pivot_root(2).
  */
@@ -89,8 +89,9 @@ static void keep_number(unsigned int uid, unsigned int gid)
 }
 
 /*
- * An ordinary user has all power in a user namespace of his own, and so may make the other kinds in there. What
- * was left of the numbers if keep_number() failed would be told by the first file that cannot be opened.
+ * An ordinary user has all power in a user namespace of his own, and so may make the other kinds in
+ * there. What was left of the numbers if keep_number() failed would be told by the first file that
+ * cannot be opened.
  */
 pid_t fork_apart(struct jail *j)
 {
@@ -126,7 +127,8 @@ static int mount_somewhere(const char **where)
 }
 
 /*
- * An empty file system that nobody can write to becomes the root, and the old one goes. pivot_root(2), "pivot_root(".",
+ * An empty file system that nobody can write to becomes the root, and the old one goes.
+ * pivot_root(2), "pivot_root(".",
  * ".")": the old root lies on top of the new one for a moment.
  */
 int enter_empty_root(struct jail *j)

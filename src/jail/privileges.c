@@ -1,8 +1,8 @@
 /*
  * privileges.c - groups, user, capabilities, and what keeps them from coming back.
  *
- * Life of a VM: from jail_enter(); the last limits once all threads are there. Main thread, and the only one until
- * then: all of this but the limits is of a thread.
+ * Life of a VM: from jail_enter(); the last limits once all threads are there. Main thread, and the
+ * only one until then: all of this but the limits is of a thread.
  *
  * Source: credentials(7), capabilities(7), prctl(2), setrlimit(2).
  */
@@ -21,8 +21,8 @@
 #include <vmm/base/util.h>
 
 /*
- * A number that is nobody's, each VM with its own: no files, no other processes. Above what systemd hands out
- * (systemd.io, "Users, Groups, UIDs and GIDs"), with room for 2^22 process numbers.
+ * A number that is nobody's, each VM with its own: no files, no other processes. Above what systemd
+ * hands out (systemd.io, "Users, Groups, UIDs and GIDs"), with room for 2^22 process numbers.
  */
 #define FIRST_UID 0x70000000u
 #define NOBODY 65534u /* where a container has no such numbers */
@@ -128,8 +128,8 @@ static int limit_fds(void)
 }
 
 /*
- * Not RLIMIT_NPROC: KVM and io_uring have threads of their own, which the kernel starts in our name, and late. That
- * we start none is seccomp's.
+ * Not RLIMIT_NPROC: KVM and io_uring have threads of their own, which the kernel starts in our
+ * name, and late. That we start none is seccomp's.
  */
 int set_last_limits(const struct jail *j)
 {

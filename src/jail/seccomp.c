@@ -1,10 +1,10 @@
 /*
  * seccomp.c - the filters that keep each thread to its list of system calls.
  *
- * Life of a VM: the filters come with the program: calls.h says what is allowed, and libseccomp made programs of that
- * when vmm was built (tools/seccomp-filters.c). Installed by jail_enter() (BUILD) and by each thread for itself. One that
- * has closed its jail cannot open it any more, so that table is all that a guest which has taken over a thread can ask
- * of the host's kernel.
+ * Life of a VM: the filters come with the program: calls.h says what is allowed, and libseccomp
+ * made programs of that when vmm was built (tools/seccomp-filters.c). Installed by jail_enter()
+ * (BUILD) and by each thread for itself. One that has closed its jail cannot open it any more, so
+ * that table is all that a guest which has taken over a thread can ask of the host's kernel.
  *
  * Source: seccomp(2).
  */

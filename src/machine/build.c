@@ -14,8 +14,8 @@
 #include <stdlib.h>
 #include <vmm/base/util.h>
 #include <vmm/host/chardev.h>
-#include <vmm/host/emergency.h>
 #include <vmm/host/core_sched.h>
+#include <vmm/host/emergency.h>
 
 static int open_images(struct machine *m, struct err *e)
 {

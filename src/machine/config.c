@@ -22,7 +22,8 @@
 #define MAX_CPUS 65536u /* far beyond KVM's own limit, which arch_check_topology() asks for */
 #define TERM_MAX 32u
 
-/* A sanitizer's runtime maps, opens and traces as it likes: its builds run outside, unless told otherwise. */
+/* A sanitizer's runtime maps, opens and traces as it likes: its builds run outside, unless told
+ * otherwise. */
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
 #define JAIL_DEFAULT JAIL_OFF
 #else

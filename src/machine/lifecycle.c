@@ -57,8 +57,8 @@ static void on_worker_end(void *arg)
 }
 
 /*
- * All threads that there will ever be, those of devices first. Each has closed its jail when this returns. vCPUs are
- * parked, so that none of the guest's instructions has been executed.
+ * All threads that there will ever be, those of devices first. Each has closed its jail when this
+ * returns. vCPUs are parked, so that none of the guest's instructions has been executed.
  */
 static int start_threads(struct machine *m, struct err *e)
 {

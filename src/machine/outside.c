@@ -1,8 +1,9 @@
 /*
- * outside.c - what is decided before the VM has a process of its own, and what that one may ask of the other.
+ * outside.c - what is decided before the VM has a process of its own, and what that one may ask of
+ * the other.
  *
- * Life of a VM: outside_open() when the options have been checked. Then the process outside waits, and does the jobs of
- * this file; the VM's goes on with machine_build().
+ * Life of a VM: outside_open() when the options have been checked. Then the process outside waits,
+ * and does the jobs of this file; the VM's goes on with machine_build().
  */
 #include "machine.h"
 #include <errno.h>

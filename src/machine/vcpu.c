@@ -144,7 +144,8 @@ int vcpu_start(struct vcpu *v, struct machine *m, unsigned int index, struct err
 	return 0;
 }
 
-/* Not pthread_kill(), which makes four system calls of it. STARTING: it has not begun, and will see v->want. */
+/* Not pthread_kill(), which makes four system calls of it. STARTING: it has not begun, and will see
+ * v->want. */
 static void kick(const struct vcpu *v)
 {
 	if (v->state != VCPU_STARTING)

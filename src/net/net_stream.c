@@ -107,7 +107,8 @@ static void on_event(void *arg, uint32_t events)
 	rearm(s);
 	if (events & (EPOLLOUT | over) && s->wanted & EPOLLOUT && !has_rest(s))
 		s->events->writable(s->arg);
-	/* What has come before the end is still read, until sock_receive() says that this was all. */
+	/* What has come before the end is still read, until sock_receive() says that this was all.
+	 */
 	if (events & (EPOLLIN | over) && s->wanted & EPOLLIN)
 		s->events->readable(s->arg);
 }

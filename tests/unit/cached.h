@@ -1,5 +1,6 @@
 /*
- * cached.h - the whole of src/boot/kernel_cache.c as one call, by one process that has the directory.
+ * cached.h - the whole of src/boot/kernel_cache.c as one call, by one process that has the
+ * directory.
  */
 #ifndef TESTS_UNIT_CACHED_H
 #define TESTS_UNIT_CACHED_H

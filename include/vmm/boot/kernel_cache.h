@@ -1,11 +1,11 @@
 /*
  * kernel_cache.h - decompressed kernels, kept in $XDG_CACHE_HOME/vmm (or ~/.cache/vmm).
  *
- * An entry's name is a hash of the image that it was unpacked from, so that it is right whatever the file
- * is called or when it was changed. Entries appear whole or not at all, and any number of VMMs may
- * use the directory at once. The cache is a help, never a need: where it cannot be written (no
- * home, a full disk, a read-only or strange file system) the kernel is decompressed into memory and
- * booted all the same. Main thread, while the machine is built.
+ * An entry's name is a hash of the image that it was unpacked from, so that it is right whatever
+ * the file is called or when it was changed. Entries appear whole or not at all, and any number of
+ * VMMs may use the directory at once. The cache is a help, never a need: where it cannot be written
+ * (no home, a full disk, a read-only or strange file system) the kernel is decompressed into memory
+ * and booted all the same. Main thread, while the machine is built.
  *
  * Who unpacks need not be who has the directory: see kernel_cache_let_ask().
  */
@@ -22,8 +22,8 @@
 struct kernel_cache;
 
 /*
- * Looks for the unpacked form of this image. *out: owned by the caller; NULL: out of memory, which is no
- * failure: all other functions take it as "no cache".
+ * Looks for the unpacked form of this image. *out: owned by the caller; NULL: out of memory, which
+ * is no failure: all other functions take it as "no cache".
  */
 void kernel_cache_open(struct kernel_cache **out, const uint8_t *image, size_t len);
 void kernel_cache_close(struct kernel_cache *c);
@@ -31,12 +31,14 @@ void kernel_cache_close(struct kernel_cache *c);
 /* What takes the directory. */
 enum kernel_cache_job {
 	KERNEL_CACHE_MAKE, /* an empty file with room for size bytes, writable */
-	KERNEL_CACHE_KEEP, /* that file is complete: it becomes the entry, which comes back, read-only */
+	KERNEL_CACHE_KEEP, /* that file is complete: it becomes the entry, which comes back,
+			      read-only */
 };
 /* Does such a job. *give: a descriptor, the caller's. 0 or -errno. */
 int kernel_cache_do(struct kernel_cache *c, enum kernel_cache_job job, uint64_t size, int *give);
 
-/* This process will not reach the directory: it asks another one, where kernel_cache_do() runs on its c. */
+/* This process will not reach the directory: it asks another one, where kernel_cache_do() runs on
+ * its c. */
 typedef int (*kernel_cache_ask_fn)(void *arg, enum kernel_cache_job job, uint64_t size, int *give);
 void kernel_cache_let_ask(struct kernel_cache *c, kernel_cache_ask_fn ask, void *arg);
 
@@ -47,10 +49,11 @@ struct kernel_cache_payload {
 };
 
 /*
- * An open fd (close-on-exec, owned by the caller, position undefined) on the unpacked form of the payload, which must
- * have exactly out_len bytes: taken from the cache, or unpacked now and put there. *hit says which. ERR_IMAGE if the
- * payload is damaged, or of another length than out_len: the text starts with "its ..." and wants the image's name in
- * front. A process with a limit on file sizes (ulimit -f) must ignore SIGXFSZ.
+ * An open fd (close-on-exec, owned by the caller, position undefined) on the unpacked form of the
+ * payload, which must have exactly out_len bytes: taken from the cache, or unpacked now and put
+ * there. *hit says which. ERR_IMAGE if the payload is damaged, or of another length than out_len:
+ * the text starts with "its ..." and wants the image's name in front. A process with a limit on
+ * file sizes (ulimit -f) must ignore SIGXFSZ.
  */
 int kernel_cache_get(struct kernel_cache *c, int *fd, const struct kernel_cache_payload *p,
 		     bool *hit, struct err *e);

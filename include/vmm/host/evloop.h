@@ -62,9 +62,9 @@ void evloop_unpost(struct evloop *l, struct ev_task *t);
 uint64_t evloop_now_ns(void); /* CLOCK_MONOTONIC, read now */
 
 /*
- * What each thread that works for this loop does first and last, on that thread, by calling evloop_thread_begins() and
- * _ends(): so that those who start threads need not know who else wants a word. Set before there are any. ends() need
- * not return.
+ * What each thread that works for this loop does first and last, on that thread, by calling
+ * evloop_thread_begins() and _ends(): so that those who start threads need not know who else wants
+ * a word. Set before there are any. ends() need not return.
  */
 void evloop_on_thread(struct evloop *l, ev_task_fn begins, ev_task_fn ends, void *arg);
 void evloop_thread_begins(const struct evloop *l);

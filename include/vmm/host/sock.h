@@ -24,8 +24,8 @@ struct sock_listener { /* embedded */
 int sock_connect_or_listen(struct sock_listener *l, int *fd, char *path, struct err *e);
 
 /*
- * As send(2) and recv(2), never waiting and without SIGPIPE. By sendmsg(2) and recvmsg(2), so that those two are all
- * that the loop's list of system calls has to have.
+ * As send(2) and recv(2), never waiting and without SIGPIPE. By sendmsg(2) and recvmsg(2), so that
+ * those two are all that the loop's list of system calls has to have.
  */
 ssize_t sock_send(int fd, const void *data, size_t len);
 ssize_t sock_receive(int fd, void *data, size_t len);

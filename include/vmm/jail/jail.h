@@ -1,9 +1,9 @@
 /*
  * jail.h - what a VM's process can still do once a guest may run in it: next to nothing.
  *
- * jail_enter() gives up what the process has, before anything that a stranger made is looked at; then each
- * thread closes its own jail by jail_close(), before the guest's first instruction. README.md, "Threat model",
- * says what each layer is for.
+ * jail_enter() gives up what the process has, before anything that a stranger made is looked at;
+ * then each thread closes its own jail by jail_close(), before the guest's first instruction.
+ * README.md, "Threat model", says what each layer is for.
  */
 #ifndef VMM_JAIL_JAIL_H
 #define VMM_JAIL_JAIL_H
@@ -32,23 +32,23 @@ enum jail_role {
 };
 
 enum jail_layer { /* in the order in which they close */
-	LAYER_PID_NAMESPACE,
-	LAYER_MOUNT_NAMESPACE,
-	LAYER_NET_NAMESPACE,
-	LAYER_IPC_NAMESPACE,
-	LAYER_UTS_NAMESPACE,
-	LAYER_CGROUP_NAMESPACE,
-	LAYER_EMPTY_ROOT,
-	LAYER_GROUPS,
-	LAYER_USER,
-	LAYER_USER_NAMESPACE,
-	LAYER_CAPABILITIES,
-	LAYER_NO_NEW_PRIVILEGES,
-	LAYER_UNDUMPABLE,
-	LAYER_LIMITS,
-	LAYER_LANDLOCK,
-	LAYER_SECCOMP,
-	JAIL_LAYERS
+		  LAYER_PID_NAMESPACE,
+		  LAYER_MOUNT_NAMESPACE,
+		  LAYER_NET_NAMESPACE,
+		  LAYER_IPC_NAMESPACE,
+		  LAYER_UTS_NAMESPACE,
+		  LAYER_CGROUP_NAMESPACE,
+		  LAYER_EMPTY_ROOT,
+		  LAYER_GROUPS,
+		  LAYER_USER,
+		  LAYER_USER_NAMESPACE,
+		  LAYER_CAPABILITIES,
+		  LAYER_NO_NEW_PRIVILEGES,
+		  LAYER_UNDUMPABLE,
+		  LAYER_LIMITS,
+		  LAYER_LANDLOCK,
+		  LAYER_SECCOMP,
+		  JAIL_LAYERS
 };
 
 struct jail {
@@ -63,7 +63,7 @@ struct jail {
 	struct {
 		int fd;
 		char thread[JAIL_NAME];
-	} *logs; /* JAIL_LOG: of threads that have closed their jails, for the broker */
+	} * logs; /* JAIL_LOG: of threads that have closed their jails, for the broker */
 	unsigned int n_logs;
 };
 
@@ -71,30 +71,33 @@ struct jail {
 void jail_init(struct jail *j, enum jail_mode mode);
 void jail_fini(struct jail *j);
 
-/* A layer's name for people, and for those who ask what holds: why it does not, or NULL. */
+/* A layer's name for people, and what it takes away. */
 const char *jail_layer_name(enum jail_layer l);
+const char *jail_layer_what(enum jail_layer l);
 
 /*
  * Gives up everything that the whole process has; the function to read. Everything has been opened,
- * no other thread exists. JAIL_STRICT: -errno if the host forbids a step, which the text names. Else such steps are
- * noted in j->failed, and told in one line by jail_tell().
+ * no other thread exists. JAIL_STRICT: -errno if the host forbids a step, which the text names.
+ * Else such steps are noted in j->failed, and told in one line by jail_tell().
  */
 int jail_enter(struct jail *j, struct err *e);
 void jail_tell(const struct jail *j);
 
 /*
- * Closes the jail of the calling thread, for good: from here on it makes the calls on its role's list, and
- * any other one ends the VM. name: the thread's, for that case; a literal or as long-lived as the thread.
+ * Closes the jail of the calling thread, for good: from here on it makes the calls on its role's
+ * list, and any other one ends the VM. name: the thread's, for that case; a literal or as
+ * long-lived as the thread.
  */
 int jail_close(struct jail *j, enum jail_role role, const char *name, struct err *e);
 
 /*
- * Ends the calling thread, which has closed its jail, if it is to end so: the C library's way makes two system calls
- * more, for nothing that we have. Returns otherwise.
+ * Ends the calling thread, which has closed its jail, if it is to end so: the C library's way makes
+ * two system calls more, for nothing that we have. Returns otherwise.
  */
 void jail_leave_thread(const struct jail *j);
 
-/* Once all threads are there: no further ones, no more memory and descriptors than a VM can want. Main thread. */
+/* Once all threads are there: no further ones, no more memory and descriptors than a VM can want.
+ * Main thread. */
 int jail_limit(struct jail *j, struct err *e);
 
 /* What a handler of SIGSYS has told by way of report_fd. */

@@ -1,5 +1,6 @@
 /*
- * outside.h - the two processes of a VM: which one this is, what one does for the other, and what is open in both.
+ * outside.h - the two processes of a VM: which one this is, what one does for the other, and what
+ * is open in both.
  */
 #ifndef VMM_MACHINE_OUTSIDE_H
 #define VMM_MACHINE_OUTSIDE_H
@@ -9,12 +10,13 @@
 #include <vmm/machine/config.h>
 
 enum outside_job { /* value: */
-	OUTSIDE_CACHE_MAKE, /* bytes */
-	OUTSIDE_CACHE_KEEP,
-	OUTSIDE_STATS_BEGIN, /* gives a file in memory for the text */
-	OUTSIDE_STATS_END, /* bytes of it */
-	OUTSIDE_CONNECT, /* which of cfg->nets; gives a socket that is connected to its path */
-	OUTSIDE_JOBS
+		   OUTSIDE_CACHE_MAKE, /* bytes */
+		   OUTSIDE_CACHE_KEEP,
+		   OUTSIDE_STATS_BEGIN, /* gives a file in memory for the text */
+		   OUTSIDE_STATS_END, /* bytes of it */
+		   OUTSIDE_CONNECT, /* which of cfg->nets; gives a socket that is connected to its
+				       path */
+		   OUTSIDE_JOBS
 };
 #define OUTSIDE_STATS_MAX (1u << 20) /* bytes */
 
@@ -28,12 +30,14 @@ struct outside {
 };
 
 /*
- * Opens the kernel, and becomes two processes: returns in both, o->broker.inside tells which one this is. cfg has been
- * checked; it and o outlive both, and it is told how a lost network is found again. On failure nothing is left, but for o->broker.inside.
+ * Opens the kernel, and becomes two processes: returns in both, o->broker.inside tells which one
+ * this is. cfg has been checked; it and o outlive both, and it is told how a lost network is found
+ * again. On failure nothing is left, but for o->broker.inside.
  */
 int outside_open(struct outside *o, struct vm_config *cfg, struct err *e);
 
-/* In the process outside: until the VM's has ended and all that it could have left behind is gone. */
+/* In the process outside: until the VM's has ended and all that it could have left behind is gone.
+ */
 int outside_wait(struct outside *o, struct broker_end *end, struct err *e);
 
 /* In the VM's process. As stats_save(), to what cfg names. */

@@ -41,7 +41,8 @@ enum vcpu_next {
 	NEXT_STOP, /* this vCPU cannot go on */
 };
 
-/* Starts the thread, which closes its jail and is PARKED then: see vcpu_wait(). v->kvm is ready; signals that end the VMM are blocked. Loop thread. */
+/* Starts the thread, which closes its jail and is PARKED then: see vcpu_wait(). v->kvm is ready;
+ * signals that end the VMM are blocked. Loop thread. */
 int vcpu_start(struct vcpu *v, struct machine *m, unsigned int index, struct err *e);
 /* Asks, and returns at once. STOPPED vCPUs stay so. Loop thread. */
 void vcpu_ask(struct vcpu *v, enum vcpu_state want);

@@ -41,8 +41,8 @@ struct net_spec {
 	unsigned int n_pairs; /* TAP: pairs of queues, at least 1 */
 	struct rate_spec rate; /* of each direction */
 	/*
-	 * UNIX, where the path cannot be reached once the guest runs: gives a socket that is connected to it, or -errno.
-	 * NULL: it can.
+	 * UNIX, where the path cannot be reached once the guest runs: gives a socket that is
+	 * connected to it, or -errno. NULL: it can.
 	 */
 	int (*connect)(void *arg, unsigned int index);
 	void *connect_arg;

@@ -1,9 +1,10 @@
 /*
  * kernel.c - from a file name to a kernel in RAM: recognise, unpack, choose the entry, place.
  *
- * Life of a VM: the file is opened first of all, while there is leave to open files; it is looked at and unpacked
- * by arch_kernel_read(), in the jail, because a stranger may have made it; it is copied into RAM at each start and reset. Main
- * thread. Source: Linux, Documentation/arch/x86/boot.rst.
+ * Life of a VM: the file is opened first of all, while there is leave to open files; it is looked
+ * at and unpacked by arch_kernel_read(), in the jail, because a stranger may have made it; it is
+ * copied into RAM at each start and reset. Main thread. Source: Linux,
+ * Documentation/arch/x86/boot.rst.
  *
  * A bzImage holds a small decompressor and the real kernel, compressed. Running the decompressor in
  * the guest costs 40 to 70 ms at each boot; unpacking here costs less, and nothing at all from the
@@ -99,8 +100,8 @@ static int read_bzimage(struct kernel *k, struct err *e)
 }
 
 /*
- * All bytes, so that those whose hash is the name in the cache are those that will be unpacked, whoever may write
- * to the file meanwhile.
+ * All bytes, so that those whose hash is the name in the cache are those that will be unpacked,
+ * whoever may write to the file meanwhile.
  */
 static int read_bytes(struct kernel *k, struct err *e)
 {
