@@ -141,7 +141,7 @@ static void on_denied(int signo, siginfo_t *info, void *context)
 }
 
 /* Crashes are told by the broker, and what must be undone is undone outside. */
-static void set_handlers(const struct jail *j)
+void jail_watch(const struct jail *j)
 {
 	struct sigaction denied = { .sa_sigaction = on_denied, .sa_flags = SA_SIGINFO };
 	static const int crashing[] = { SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGABRT };
@@ -170,7 +170,7 @@ static void prepare(struct jail *j)
 	 * in /sys. */
 	mallopt(M_ARENA_MAX, 1);
 	j->statm_fd = open("/proc/self/statm", O_RDONLY | O_CLOEXEC);
-	set_handlers(j);
+	jail_watch(j);
 }
 
 int jail_enter(struct jail *j, struct err *e)
