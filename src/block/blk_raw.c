@@ -209,19 +209,23 @@ int blk_raw_create(struct blk **out, struct blk_file *f, const struct io_params 
 	return 0;
 }
 
+const char *blk_temporary_dir(void)
+{
+	const char *dir = getenv("TMPDIR");
+
+	return dir && *dir ? dir : "/var/tmp";
+}
+
 int blk_open(struct blk **out, const struct disk_spec *spec, struct evloop *l, unsigned int depth,
 	     struct err *e)
 {
 	struct io_params p = { .loop = l, .engine = spec->engine, .depth = depth };
-	const char *dir = getenv("TMPDIR");
 	struct blk *b = NULL;
 	struct blk_file f;
 
 	if (blk_file_open(&f, spec, e) < 0 || blk_raw_create(&b, &f, &p, e) < 0)
 		return e->code;
-	if (!dir || !*dir)
-		dir = "/var/tmp";
-	if (spec->snapshot && blk_snapshot_create(&b, b, dir, &p, e) < 0)
+	if (spec->snapshot && blk_snapshot_create(&b, b, blk_temporary_dir(), &p, e) < 0)
 		return e->code;
 	*out = b;
 	return 0;

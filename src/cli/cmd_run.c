@@ -61,6 +61,11 @@ static int set_core_scheduling(void *c, const char *v, struct err *e)
 	return 0;
 }
 
+static int set_limit(void *c, const char *v, struct err *e)
+{
+	return cgroup_limits_parse(&((struct vm_config *)c)->limits, v, e);
+}
+
 static int set_append(void *c, const char *v, struct err *e)
 {
 	return config_append(c, v, e);
@@ -196,6 +201,11 @@ const struct opt run_options[] = {
 	{ "core-scheduling", NULL,
 	  "No other process runs on a hardware thread (SMT) beside one of this VM's.",
 	  set_core_scheduling },
+	{ "limit", "mem=SIZE,cpu=N[.N],pids=N,io=SIZE",
+	  "The most that the VM may take of this host, by cgroup v2; any of them. mem: all its\n"
+	  "memory, not only RAM. cpu: CPUs' worth of time. pids: processes and threads. io: bytes\n"
+	  "a second, read and written, of each disk below --disk. More in the man page.",
+	  set_limit },
 	{ "disk", "FILE[,ro][,snapshot][,direct][,id=ID]...",
 	  "A disk: a raw image or a block device. May be given more than once (vda, vdb, ...).\n"
 	  "ro: read-only. snapshot: what is written vanishes at the end. More in the man page.",

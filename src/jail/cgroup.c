@@ -268,18 +268,23 @@ static void remove_leaf(struct cgroup *c)
 			usleep(PAUSE_US);
 			continue;
 		}
-		log_warn("%s: %s: it stays", c->leaf, strerror(errno));
+		if (errno != ENOENT) /* the guard was faster */
+			log_warn("%s: %s: it stays", c->leaf, strerror(errno));
 		break;
 	}
-	free(c->leaf);
-	c->leaf = NULL;
 }
 
 void cgroup_destroy(struct cgroup *c)
 {
 	remove_leaf(c);
 	move_back(c);
+	cgroup_forget(c);
+}
+
+void cgroup_forget(struct cgroup *c)
+{
+	free(c->leaf);
+	free(c->side);
 	free(c->base);
-	c->base = NULL;
-	c->enabled = 0;
+	*c = (struct cgroup){ .root = c->root };
 }

@@ -21,6 +21,10 @@
 
 #define MAX_CPUS 65536u /* far beyond KVM's own limit, which arch_check_topology() asks for */
 #define TERM_MAX 32u
+#define MEMORY_OF_VMM (96 * MIB) /* a Debian kernel unpacks to 66 MiB */
+#define MEMORY_OF_VCPU MIB
+#define PIDS_OF_VMM 4u
+#define PIDS_OF_DISK 8u
 
 /* A sanitizer's runtime maps, opens and traces as it likes: its builds run outside, unless told
  * otherwise. */
@@ -233,6 +237,43 @@ static int check_virtio(const struct vm_config *c, struct err *e)
 	return console_spec_check(&c->console, &c->serial, e);
 }
 
+/*
+ * What a VM takes besides its RAM, at most: page tables, the host's and KVM's (8 bytes for each 4
+ * KiB, four times); for each vCPU its stacks and KVM's caches; a kernel that is being unpacked.
+ */
+static uint64_t least_memory(const struct vm_config *c)
+{
+	return align_up(c->ram_bytes + c->ram_bytes / 128 +
+				cpu_topology_total(&c->cpus) * MEMORY_OF_VCPU + MEMORY_OF_VMM,
+			MIB);
+}
+
+/* A thread for each vCPU, those that do the work of a disk, passt; and a few of the kernel's. */
+static unsigned int least_pids(const struct vm_config *c)
+{
+	return cpu_topology_total(&c->cpus) + c->n_disks * PIDS_OF_DISK + c->n_nets + PIDS_OF_VMM;
+}
+
+static int check_limits(const struct vm_config *c, struct err *e)
+{
+	const struct cgroup_limits *l = &c->limits;
+	char size[CGROUP_SIZE_TEXT], least[CGROUP_SIZE_TEXT];
+
+	cgroup_size_text(size, l->mem_bytes);
+	cgroup_size_text(least, least_memory(c));
+	if (l->mem_bytes && l->mem_bytes < least_memory(c))
+		return err_set(e, -EINVAL, "--limit mem=%s: the least for --mem %" PRIu64 "M is %s",
+			       size, c->ram_bytes / MIB, least);
+	if (l->pids && l->pids < least_pids(c))
+		return err_set(e, -EINVAL,
+			       "--limit pids=%" PRIu64 ": the least for these CPUs, disks and "
+			       "networks is %u",
+			       l->pids, least_pids(c));
+	if (l->io_bytes_per_s && c->n_disks == 0)
+		return err_set(e, -EINVAL, "--limit io: there is no --disk that it could hold for");
+	return 0;
+}
+
 int config_check(const struct vm_config *c, struct err *e)
 {
 	if (!c->kernel)
@@ -246,7 +287,7 @@ int config_check(const struct vm_config *c, struct err *e)
 		return err_set(e, -EINVAL, "--expect: the text must have 1 to %u bytes", MATCH_MAX);
 	if (check_ram(c, e) < 0 || check_virtio(c, e) < 0)
 		return e->code;
-	return check_cpus(c, e);
+	return check_cpus(c, e) < 0 ? e->code : check_limits(c, e);
 }
 
 /*

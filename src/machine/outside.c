@@ -13,6 +13,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
+#include <vmm/block/blk.h>
 #include <vmm/boot/kernel_cache.h>
 #include <vmm/host/emergency.h>
 #include <vmm/host/sock.h>
@@ -144,15 +145,56 @@ static bool needs_guard(const struct vm_config *cfg)
 	return needs;
 }
 
+/* The disks that --limit io= is about: those of images, and those of what snapshots write. */
+static unsigned int io_paths(const struct vm_config *cfg, const char *paths[CONFIG_MAX_DISKS + 1])
+{
+	bool snapshot = false;
+	unsigned int n = 0;
+
+	for (unsigned int i = 0; i < cfg->n_disks; i++) {
+		paths[n++] = cfg->disks[i].path;
+		snapshot |= cfg->disks[i].snapshot;
+	}
+	if (snapshot)
+		paths[n++] = blk_temporary_dir();
+	return n;
+}
+
+static int create_cgroup(struct outside *o, struct err *e)
+{
+	const char *paths[CONFIG_MAX_DISKS + 1];
+	struct cgroup_limits l = o->cfg->limits;
+
+	if (!cgroup_limits_any(&l))
+		return 0;
+	l.io_paths = paths;
+	l.n_io_paths = io_paths(o->cfg, paths);
+	return cgroup_create(&o->cgroup, &l, e) < 0 ? err_wrap(e, "--limit") : 0;
+}
+
+/* Behind the cgroup: nobody but the broker may be in the one above it. */
+static int start_guard(struct outside *o, struct err *e)
+{
+	if (!o->cgroup.leaf && !needs_guard(o->cfg))
+		return 0;
+	if (emergency_guard_start(e) < 0)
+		return e->code;
+	if (o->cgroup.leaf)
+		emergency_keep_rmdir(o->cgroup.leaf);
+	return 0;
+}
+
 static int split(struct outside *o, struct err *e)
 {
-	if (needs_guard(o->cfg) && emergency_guard_start(e) < 0)
+	if (create_cgroup(o, e) < 0 || start_guard(o, e) < 0)
 		return e->code;
 	if (broker_fork(&o->broker, &o->jail, o->jobs, OUTSIDE_JOBS, e) < 0) {
 		if (!o->broker.inside)
 			emergency_guard_end();
 		return e->code;
 	}
+	if (o->broker.inside && o->cgroup.leaf && cgroup_join(&o->cgroup, getpid(), e) < 0)
+		return err_wrap(e, "--limit");
 	if (o->broker.inside)
 		kernel_cache_let_ask(arch_kernel_cache(o->kernel), ask_cache, o);
 	else
@@ -191,10 +233,24 @@ int outside_open(struct outside *o, struct vm_config *cfg, struct err *e)
 	return 0;
 }
 
+static void tell_limits(const struct outside *o)
+{
+	char size[CGROUP_SIZE_TEXT];
+
+	if (cgroup_pids_refused(&o->cgroup) > 0)
+		log_warn("the VM has reached --limit pids=%llu: no more processes and threads",
+			 (unsigned long long)o->cfg->limits.pids);
+	cgroup_size_text(size, o->cfg->limits.mem_bytes);
+	if (cgroup_oom_kills(&o->cgroup) > 0)
+		log_error("the VM has reached --limit mem=%s: the host has killed it", size);
+}
+
 int outside_wait(struct outside *o, struct broker_end *end, struct err *e)
 {
 	int rc = broker_serve(&o->broker, end, e);
 
+	if (o->cgroup.leaf)
+		tell_limits(o);
 	emergency_guard_end();
 	return rc;
 }
@@ -204,6 +260,10 @@ void outside_close(struct outside *o)
 	forget_stats(o);
 	arch_kernel_close(o->kernel);
 	o->kernel = NULL;
+	if (o->broker.inside)
+		cgroup_forget(&o->cgroup);
+	else
+		cgroup_destroy(&o->cgroup);
 	jail_fini(&o->jail);
 	broker_fini(&o->broker);
 }

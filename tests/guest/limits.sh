@@ -62,3 +62,15 @@ cores_are_kept_apart_or_it_is_told_why_not() {
 	*) fail "exit status $rc" ;;
 	esac
 }
+
+# What Linux makes of limits is in tests/boot/limits, which needs root and all controllers. Here: what any host refuses.
+limits_that_cannot_be_are_told() {
+	local guest=("$VMM" run --mem 64M --kernel "$GUESTS/poweroff.elf" --limit)
+	refused 125 "--limit mem=5Q: mem=5Q: unknown unit" "${guest[@]}" mem=5Q
+	refused 125 "expected mem=SIZE, cpu=N, pids=N or io=SIZE" "${guest[@]}" ram=1G
+	refused 125 "cpu=0: the least is 0.01" "${guest[@]}" cpu=0
+	refused 125 "--limit mem=64M: the least for --mem 64M is " "${guest[@]}" mem=64M
+	refused 125 "--limit pids=3: the least for these CPUs" "${guest[@]}" pids=3
+	refused 125 "--limit io: there is no --disk" "${guest[@]}" io=1M
+	refused 125 "; remedy" private 'mount -o remount,bind,ro /sys/fs/cgroup || :' "${guest[@]}" pids=50
+}

@@ -335,7 +335,7 @@ help_names_every_command_and_option() {
 		[ ! -s err ]
 	done
 	status 0 "$VMM" help run
-	for word in kernel initrd mem cpus append cmdline boot serial timeout expect on-reboot trace log; do
+	for word in kernel initrd mem cpus limit append cmdline boot serial timeout expect on-reboot trace log; do
 		has out "--$word"
 	done
 	for word in 119 120 121 123 124 125 126 128; do has out "$word"; done

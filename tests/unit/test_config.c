@@ -153,6 +153,42 @@ static void check_line(const char *want)
 	free(line);
 }
 
+START_TEST(limits_that_the_vm_cannot_live_with_are_refused_with_the_least)
+{
+	start();
+	ck_ok(cgroup_limits_parse(&c.limits, "mem=100M", &e));
+	ck_fails(config_check(&c, &e), -EINVAL,
+		 "--limit mem=100M: the least for --mem 512M is 613M");
+	c.limits.mem_bytes = 613 * MIB - KIB;
+	ck_fails(config_check(&c, &e), -EINVAL, "--limit mem=627711K: the least");
+	c.limits.mem_bytes = 613 * MIB;
+	ck_ok(config_check(&c, &e));
+	c.cpus.cores = 4;
+	ck_fails(config_check(&c, &e), -EINVAL, "the least for --mem 512M is 616M");
+	c.limits = (struct cgroup_limits){ .pids = 7 };
+	ck_fails(config_check(&c, &e), -EINVAL,
+		 "--limit pids=7: the least for these CPUs, disks "
+		 "and networks is 8");
+	c.limits.pids = 8;
+	ck_ok(config_check(&c, &e));
+	ck_ok(config_add_disk(&c, "a", &e));
+	ck_ok(config_add_net(&c, "loop", &e));
+	ck_fails(config_check(&c, &e), -EINVAL, "networks is 17");
+	config_fini(&c);
+}
+END_TEST
+
+START_TEST(a_limit_on_disks_needs_one)
+{
+	start();
+	ck_ok(cgroup_limits_parse(&c.limits, "io=1M", &e));
+	ck_fails(config_check(&c, &e), -EINVAL, "--limit io: there is no --disk");
+	ck_ok(config_add_disk(&c, "a", &e));
+	ck_ok(config_check(&c, &e));
+	config_fini(&c);
+}
+END_TEST
+
 START_TEST(append_adds_words_and_cmdline_replaces_all)
 {
 	char want[512];
@@ -329,6 +365,8 @@ static Suite *suite(void)
 	UNIT_TEST(s, other_cpus_are_refused_and_change_nothing);
 	UNIT_TEST(s, a_console_is_one_of_five);
 	UNIT_TEST(s, limits_are_named);
+	UNIT_TEST(s, limits_that_the_vm_cannot_live_with_are_refused_with_the_least);
+	UNIT_TEST(s, a_limit_on_disks_needs_one);
 	UNIT_TEST(s, append_adds_words_and_cmdline_replaces_all);
 	UNIT_TEST(s, cpus_that_the_io_apic_cannot_reach_get_none_of_its_interrupts);
 	UNIT_TEST(s, a_line_that_is_too_long_is_refused_to_the_byte);

@@ -83,6 +83,9 @@ static inline int blk_start(struct blk *b, struct err *e)
 	return b->ops->start ? b->ops->start(b, e) : 0;
 }
 
+/* Where the file of a snapshot is made: TMPDIR, or /var/tmp. */
+const char *blk_temporary_dir(void);
+
 /* Takes a request; it stays the backend's until done(). It may start only with blk_kick(). */
 static inline void blk_submit(struct blk *b, struct blk_req *r)
 {

@@ -72,5 +72,7 @@ uint64_t cgroup_pids_refused(const struct cgroup *c);
  * is fine.
  */
 void cgroup_destroy(struct cgroup *c);
+/* In a process that is in it, or was forked: only gives back the memory. */
+void cgroup_forget(struct cgroup *c);
 
 #endif

@@ -9,6 +9,7 @@
 #include <vmm/base/err.h>
 #include <vmm/block/disk_spec.h>
 #include <vmm/host/chardev.h>
+#include <vmm/jail/cgroup.h>
 #include <vmm/jail/jail.h>
 #include <vmm/net/net_spec.h>
 #include <vmm/virtio/virtio_console.h>
@@ -46,6 +47,7 @@ struct vm_config { /* strings are borrowed from argv or the environment, except 
 	bool mem_lock; /* RAM stays out of swap */
 	bool mem_merge; /* and may be merged with equal pages of other processes: a side channel */
 	struct cpu_topology cpus;
+	struct cgroup_limits limits; /* what it may take of the host; io_paths: empty */
 	bool core_scheduling; /* no other process beside us on a core */
 	enum boot_mode boot;
 	const char *cmdline; /* NULL: the architecture's default */

@@ -6,6 +6,7 @@
 #define VMM_MACHINE_OUTSIDE_H
 #include <vmm/base/err.h>
 #include <vmm/jail/broker.h>
+#include <vmm/jail/cgroup.h>
 #include <vmm/jail/jail.h>
 #include <vmm/machine/config.h>
 
@@ -25,6 +26,7 @@ struct outside {
 	struct kernel *kernel; /* opened, not read */
 	struct jail jail;
 	struct broker broker;
+	struct cgroup cgroup; /* for --limit; else none */
 	struct broker_job jobs[OUTSIDE_JOBS];
 	int stats_fd; /* between STATS_BEGIN and _END; -1 */
 };
@@ -36,7 +38,9 @@ struct outside {
  */
 int outside_open(struct outside *o, struct vm_config *cfg, struct err *e);
 
-/* In the process outside: until the VM's has ended and all that it could have left behind is gone.
+/*
+ * In the process outside: until the VM's has ended and all that it could have left behind is gone. Says so if it was
+ * --limit that ended it.
  */
 int outside_wait(struct outside *o, struct broker_end *end, struct err *e);
 
