@@ -47,8 +47,8 @@ struct broker_log {
 
 /* Messages ----------------------------------------------------------------------------------- */
 
-/* fd: goes along, unless it is -1. */
-static int send_message(int to, void *data, size_t len, int fd)
+/* fd: goes along, unless it is -1. flags: MSG_DONTWAIT, or 0. */
+static int send_message(int to, void *data, size_t len, int fd, int flags)
 {
 	union {
 		struct cmsghdr head;
@@ -65,14 +65,14 @@ static int send_message(int to, void *data, size_t len, int fd)
 						 .cmsg_type = SCM_RIGHTS };
 		memcpy(CMSG_DATA(&control.head), &fd, sizeof(fd));
 	}
-	while (sendmsg(to, &m, MSG_NOSIGNAL) < 0) {
+	while (sendmsg(to, &m, flags | MSG_NOSIGNAL) < 0) {
 		if (errno != EINTR)
 			return -errno;
 	}
 	return 0;
 }
 
-/* Bytes, 0 at the end, or -errno. *fd: what came along, or -1. */
+/* Bytes that were sent, perhaps more than len; 0 at the end, or -errno. *fd: what came, or -1. */
 static ssize_t receive_message(int from, void *data, size_t len, int *fd)
 {
 	union {
@@ -83,13 +83,13 @@ static ssize_t receive_message(int from, void *data, size_t len, int *fd)
 	struct msghdr m = { .msg_iov = &iov,
 			    .msg_iovlen = 1,
 			    .msg_control = &control,
-			    .msg_controllen = sizeof(control) };
+			    .msg_controllen = CMSG_LEN(sizeof(int)) }; /* one, and no second one */
 	struct cmsghdr *c;
 	ssize_t n;
 
 	*fd = -1;
 	do {
-		n = recvmsg(from, &m, MSG_CMSG_CLOEXEC);
+		n = recvmsg(from, &m, MSG_CMSG_CLOEXEC | MSG_TRUNC);
 	} while (n < 0 && errno == EINTR);
 	c = n > 0 ? CMSG_FIRSTHDR(&m) : NULL;
 	if (c && c->cmsg_level == SOL_SOCKET && c->cmsg_type == SCM_RIGHTS &&
@@ -104,7 +104,7 @@ int broker_ask(const struct broker *b, unsigned int job, uint64_t value, int *gi
 {
 	struct request r = { .job = job, .is_request = 1, .value = value };
 	struct answer a;
-	int fd, rc = send_message(b->fd, &r, sizeof(r), -1);
+	int fd, rc = send_message(b->fd, &r, sizeof(r), -1, 0);
 
 	if (rc < 0)
 		return rc;
@@ -125,7 +125,7 @@ int broker_give_logs(const struct broker *b, struct jail *j)
 		struct request r = { .job = LOG_JOB, .is_request = 1 };
 
 		memcpy(r.thread, j->logs[i].thread, sizeof(r.thread));
-		rc = send_message(b->fd, &r, sizeof(r), j->logs[i].fd);
+		rc = send_message(b->fd, &r, sizeof(r), j->logs[i].fd, 0);
 		close(j->logs[i].fd);
 	}
 	j->n_logs = 0;
@@ -136,8 +136,10 @@ int broker_give_logs(const struct broker *b, struct jail *j)
 
 static void add_log(struct broker *b, const struct request *r, int fd)
 {
-	struct broker_log *more = fd < 0 ? NULL : realloc(b->logs, (b->n_logs + 1) * sizeof(*more));
+	struct broker_log *more = NULL;
 
+	if (fd >= 0 && b->takes_logs && b->n_logs < BROKER_MAX_LOGS)
+		more = realloc(b->logs, (b->n_logs + 1) * sizeof(*more));
 	if (!more) {
 		if (fd >= 0) /* whoever waits for it gets ENOSYS */
 			close(fd);
@@ -155,7 +157,8 @@ static void do_job(struct broker *b, const struct request *r)
 
 	if (r->job < b->n_jobs)
 		a.rc = b->jobs[r->job].fn(b->jobs[r->job].arg, r->value, &give);
-	(void)send_message(b->fd, &a, sizeof(a), give); /* else it is gone */
+	/* Else it is gone, or does not listen: nobody waits for that, as signals come here, too. */
+	(void)send_message(b->fd, &a, sizeof(a), give, MSG_DONTWAIT);
 	if (give >= 0)
 		close(give);
 }
@@ -320,7 +323,11 @@ int broker_fork(struct broker *b, struct jail *j, const struct broker_job *jobs,
 	sigset_t set, before;
 	int pair[2];
 
-	*b = (struct broker){ .fd = -1, .signal_fd = -1, .jobs = jobs, .n_jobs = n };
+	*b = (struct broker){ .fd = -1,
+			      .signal_fd = -1,
+			      .jobs = jobs,
+			      .n_jobs = n,
+			      .takes_logs = j->mode == JAIL_LOG };
 	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0)
 		return err_errno(e, "a socket to the VM");
 	/* Before there is somebody whose end could be missed. */

@@ -27,6 +27,7 @@ struct broker_job {
 };
 
 struct broker_log; /* of one thread: broker.c */
+#define BROKER_MAX_LOGS 512u /* more than a VM has threads */
 
 struct broker { /* in both processes */
 	bool inside; /* this is the VM's process */
@@ -37,8 +38,9 @@ struct broker { /* in both processes */
 	int signal_fd;
 	const struct broker_job *jobs;
 	unsigned int n_jobs;
-	struct broker_log *logs; /* JAIL_LOG */
-	unsigned int n_logs;
+	bool takes_logs; /* JAIL_LOG; else nobody has any to give */
+	struct broker_log *logs;
+	unsigned int n_logs; /* BROKER_MAX_LOGS at most */
 };
 
 /* How the VM's process has ended. */
