@@ -7,6 +7,8 @@
 #include <sys/types.h>
 #include <vmm/jail/jail.h>
 
+struct sock_filter; /* <linux/filter.h> */
+
 /* namespaces.c */
 pid_t fork_apart(
 	struct jail *j); /* fork(), into a PID namespace; without one, notes it in j->failed */
@@ -32,5 +34,8 @@ int restrict_paths(struct jail *j);
 
 /* seccomp.c */
 int install_filter(struct jail *j, enum jail_role role, int *log_fd);
+/* What it installs, for those who read it: in f, of max instructions. Returns how many. */
+unsigned short filter_of(const struct jail *j, enum jail_role role, struct sock_filter *f,
+			 unsigned int max);
 
 #endif

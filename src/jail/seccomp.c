@@ -36,20 +36,32 @@ static void fill_in_ourselves(struct sock_filter *f, unsigned int n)
 	}
 }
 
+static bool tells(const struct jail *j, enum jail_role role)
+{
+	return j->mode == JAIL_LOG && role != JAIL_BUILD;
+}
+
+unsigned short filter_of(const struct jail *j, enum jail_role role, struct sock_filter *f,
+			 unsigned int max)
+{
+	const struct program *p = &filters[role][tells(j, role)];
+
+	VMM_BUG_ON(p->len > max);
+	memcpy(f, p->filter, p->len * sizeof(f[0]));
+	fill_in_ourselves(f, p->len);
+	return p->len;
+}
+
 int install_filter(struct jail *j, enum jail_role role, int *log_fd)
 {
-	bool tells = j->mode == JAIL_LOG && role != JAIL_BUILD;
-	const struct program *p = &filters[role][tells];
 	struct sock_filter copy[FILTER_MAX];
-	struct sock_fprog program = { .len = p->len, .filter = copy };
+	struct sock_fprog program = { .filter = copy };
 	long rc;
 
-	VMM_BUG_ON(p->len > FILTER_MAX);
-	memcpy(copy, p->filter, p->len * sizeof(copy[0]));
-	fill_in_ourselves(copy, p->len);
+	program.len = filter_of(j, role, copy, FILTER_MAX);
 	rc = syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER,
-		     tells ? SECCOMP_FILTER_FLAG_NEW_LISTENER : 0, &program);
-	*log_fd = tells && rc >= 0 ? (int)rc : -1;
+		     tells(j, role) ? SECCOMP_FILTER_FLAG_NEW_LISTENER : 0, &program);
+	*log_fd = tells(j, role) && rc >= 0 ? (int)rc : -1;
 	return rc < 0 ? -errno : 0;
 }
 
