@@ -1,6 +1,6 @@
 /*
- * test_jail_calls.c - src/jail/calls.h and the filters that are made of it, installed in a child for
- * real.
+ * test_jail_calls.c - src/jail/calls.h and the filters that are made of it, installed in a child
+ * for real.
  */
 #include "../../src/jail/calls.h"
 #include "unit.h"

@@ -525,8 +525,7 @@ START_TEST(a_payload_that_lies_is_refused_and_not_kept)
 	ck_fails(cached_get(&fd, payload, payload_len - 1, PLAIN_LEN, &hit, &e), ERR_IMAGE,
 		 "truncated");
 	payload[payload_len / 2] ^= 1;
-	ck_fails(cached_get(&fd, payload, payload_len, PLAIN_LEN, &hit, &e), ERR_IMAGE,
-		 "gzip");
+	ck_fails(cached_get(&fd, payload, payload_len, PLAIN_LEN, &hit, &e), ERR_IMAGE, "gzip");
 	ck_assert_int_eq(fd, -1);
 	ck_fails(cached_get(&fd, payload, 0, PLAIN_LEN, &hit, &e), ERR_IMAGE, "compression");
 	ck_assert_int_eq(list_entries(NULL, 0), 0);

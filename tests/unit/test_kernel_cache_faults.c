@@ -7,8 +7,8 @@
  * there is an error that says why.
  */
 #include "../fault/fault.h"
-#include "fake_kvm.h"
 #include "cached.h"
+#include "fake_kvm.h"
 #include "unit.h"
 #include <bzlib.h>
 #include <errno.h>
