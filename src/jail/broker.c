@@ -88,9 +88,11 @@ static ssize_t receive_message(int from, void *data, size_t len, int *fd)
 	ssize_t n;
 
 	*fd = -1;
+	/* ECONNRESET comes once, of one that has gone with answers unread: what it had said is
+	 * still there. */
 	do {
 		n = recvmsg(from, &m, MSG_CMSG_CLOEXEC | MSG_TRUNC);
-	} while (n < 0 && errno == EINTR);
+	} while (n < 0 && (errno == EINTR || errno == ECONNRESET));
 	c = n > 0 ? CMSG_FIRSTHDR(&m) : NULL;
 	if (c && c->cmsg_level == SOL_SOCKET && c->cmsg_type == SCM_RIGHTS &&
 	    c->cmsg_len == CMSG_LEN(sizeof(int)))
