@@ -104,8 +104,10 @@ void guest_main(void)
 
 		while (*w && *w == *at)
 			w++, at++;
-		if (!*w && left-- > 0)
+		if (!*w && left > 0) {
+			left--;
 			use(at);
+		}
 	}
 	put("no more devices\n");
 	power_off();

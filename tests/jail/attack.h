@@ -45,7 +45,8 @@ struct attack {
 /* Ends with a zeroed entry. One table for each kind of thing that is attacked. */
 extern const struct attack attacks_on_files[], attacks_on_networks[], attacks_on_processes[],
 	attacks_on_execution[], attacks_on_the_host[], attacks_on_identity[], attacks_on_memory[],
-	attacks_on_descriptors[], attacks_on_kvm[], attacks_on_rings[], attacks_by_other_tables[];
+	attacks_on_descriptors[], attacks_on_kvm[], attacks_on_rings[], attacks_on_brokers[],
+	attacks_by_other_tables[];
 
 /* What the test tells, and what an attacker could find in the process's memory without a call. */
 struct door {

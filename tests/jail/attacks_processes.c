@@ -2,7 +2,8 @@
  * attacks_processes.c - other processes: one that the test tells of, the parent, and all.
  *
  * Life of a VM: see attack.h. Where nothing stops them, they harm nobody: signal 0 is none, SIGURG
- * is ignored, what is set is what was, and what is stopped belongs to the test.
+ * is ignored, what is set is what was, and what is stopped belongs to the test. (kill(-1) is a
+ * success wherever there is anybody at all: kernel/signal.c.)
  */
 #include "attack.h"
 #include <errno.h>
@@ -212,7 +213,7 @@ static long group_of_other(void)
 const struct attack attacks_on_processes[] = {
 	TRY("kill", "sends a signal", "kill", LAYER_PID, signal_other),
 	TRY("kill-parent", "may signal its parent", "getppid kill", LAYER_PID, signal_parent),
-	{ "kill-all", "may signal everybody", .flags = LAYER_PID, ONE_CALL(kill), ARGS(-1, 0) },
+	{ "kill-all", "may signal everybody", .flags = LAYER_PIDNS, ONE_CALL(kill), ARGS(-1, 0) },
 	TRY("tgkill", "sends a signal to a thread", "tgkill", LAYER_PID, signal_thread),
 	TRY("tkill", "sends a signal to any thread", "tkill", LAYER_PID, signal_any_thread),
 	TRY("sigqueue", "sends a signal with a value", "rt_sigqueueinfo", LAYER_PID,

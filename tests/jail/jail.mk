@@ -3,7 +3,7 @@
 # Included by the Makefile. `make jail-parts` builds vmm-door, and who plays the rest of the host. vmm-door is the program's own objects; the linker puts door.c between some of them.
 
 JAIL_DIR := $(BUILD)/tests/jail
-JAIL_WRAPS := sigaction kvm_vcpu_run epoll_wait preadv2 pwritev2 io_uring_queue_init pages_map
+JAIL_WRAPS := sigaction syscall kvm_vcpu_run epoll_wait preadv2 pwritev2 io_uring_queue_init pages_map
 JAIL_OBJ := $(patsubst tests/%.c,$(O)/tests/%.o,$(wildcard tests/jail/*.c))
 
 .PHONY: jail-parts
