@@ -11,6 +11,7 @@
 #include <unistd.h>
 #include <vmm/base/log.h>
 #include <vmm/base/util.h>
+#include <vmm/host/inherited.h>
 #include <vmm/host/signals.h>
 
 const struct command commands[] = {
@@ -77,6 +78,7 @@ int main(int argc, char **argv)
 	int rc;
 
 	open_stdio();
+	inherited_note();
 	signals_init();
 	if (strcmp(name, "--help") == 0 || strcmp(name, "-h") == 0)
 		name = "help";

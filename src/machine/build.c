@@ -16,6 +16,7 @@
 #include <vmm/host/chardev.h>
 #include <vmm/host/core_sched.h>
 #include <vmm/host/emergency.h>
+#include <vmm/host/inherited.h>
 
 static int open_images(struct machine *m, struct err *e)
 {
@@ -58,6 +59,7 @@ static int read_images(struct machine *m, struct err *e)
 static int enter_jail(struct machine *m, struct err *e)
 {
 	emergency_seal();
+	inherited_close();
 	if (jail_enter(m->jail, e) < 0)
 		return e->code;
 	return 0;

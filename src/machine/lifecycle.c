@@ -300,13 +300,15 @@ static void drain(struct machine *m)
 /* The last door, and from here on nothing can be opened, made or started. */
 static int close_jail(struct machine *m, struct err *e)
 {
+	const struct outside *o = m->cfg->outside;
+
 	if (jail_limit(m->jail, e) < 0)
 		return e->code;
-	if (m->cfg->outside && broker_give_logs(&m->cfg->outside->broker, m->jail) < 0)
+	if (o && (outside_close_cache(o) < 0 || broker_give_logs(&o->broker, m->jail) < 0))
 		return err_set(e, -EPIPE, "the process that waits for the VM is gone");
 	if (jail_close(m->jail, JAIL_LOOP, "loop", e) < 0)
 		return e->code;
-	if (m->cfg->outside && broker_give_logs(&m->cfg->outside->broker, m->jail) < 0)
+	if (o && broker_give_logs(&o->broker, m->jail) < 0)
 		return err_set(e, -EPIPE, "the process that waits for the VM is gone");
 	jail_tell(m->jail);
 	return 0;

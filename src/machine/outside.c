@@ -26,7 +26,9 @@ static int cache_make(void *arg, uint64_t value, int *give)
 	struct outside *o = arg;
 	struct kernel_cache *c = arch_kernel_cache(o->kernel);
 
-	return c ? kernel_cache_do(c, KERNEL_CACHE_MAKE, value, give) : -ENOENT;
+	if (!c || o->cache_is_closed)
+		return -EPERM;
+	return kernel_cache_do(c, KERNEL_CACHE_MAKE, value, give);
 }
 
 static int cache_keep(void *arg, uint64_t value, int *give)
@@ -35,7 +37,19 @@ static int cache_keep(void *arg, uint64_t value, int *give)
 	struct kernel_cache *c = arch_kernel_cache(o->kernel);
 
 	(void)value;
-	return c ? kernel_cache_do(c, KERNEL_CACHE_KEEP, 0, give) : -ENOENT;
+	if (!c || o->cache_is_closed)
+		return -EPERM;
+	return kernel_cache_do(c, KERNEL_CACHE_KEEP, 0, give);
+}
+
+/* A guest that breaks out could replace the unpacked kernel that others boot. */
+static int cache_close(void *arg, uint64_t value, int *give)
+{
+	struct outside *o = arg;
+
+	(void)value, (void)give;
+	o->cache_is_closed = true;
+	return 0;
 }
 
 static void forget_stats(struct outside *o)
@@ -113,6 +127,11 @@ int outside_save_stats(const struct outside *o, const char *text, struct err *e)
 	if (fd >= 0)
 		close(fd);
 	return rc < 0 ? err_set(e, rc, "%s: %s", o->cfg->stats_path, strerror(-rc)) : 0;
+}
+
+int outside_close_cache(const struct outside *o)
+{
+	return broker_ask(&o->broker, OUTSIDE_CACHE_CLOSE, 0, NULL);
 }
 
 static int ask_connection(void *arg, unsigned int net)
@@ -218,6 +237,7 @@ int outside_open(struct outside *o, struct vm_config *cfg, struct err *e)
 		.broker = { .fd = -1, .signal_fd = -1 },
 		.jobs = { [OUTSIDE_CACHE_MAKE] = { cache_make, o },
 			  [OUTSIDE_CACHE_KEEP] = { cache_keep, o },
+			  [OUTSIDE_CACHE_CLOSE] = { cache_close, o },
 			  [OUTSIDE_STATS_BEGIN] = { stats_begin, o },
 			  [OUTSIDE_STATS_END] = { stats_end, o },
 			  [OUTSIDE_CONNECT] = { connect_net, o } },
