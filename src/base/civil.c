@@ -53,7 +53,8 @@ void civil_from_seconds(struct civil *c, int64_t seconds)
 	day -= year * YEAR_DAYS;
 	while (before[month] > day)
 		month--;
-	c->year = cycle * 400 + century * 100 + four * 4 + year + (month >= 10);
+	year += 100 * century + 4 * four + (month >= 10);
+	c->year = cycle * 400 + year;
 	c->month = (month + 2) % 12 + 1;
 	c->day = day - before[month] + 1;
 	c->hour = second / 3600;
@@ -65,8 +66,9 @@ void civil_from_seconds(struct civil *c, int64_t seconds)
 int64_t civil_to_seconds(const struct civil *c)
 {
 	int64_t year = c->year - (c->month <= 2), days;
+	int second = c->hour * 3600 + c->minute * 60 + c->second;
 
 	days = year * YEAR_DAYS + divide(year, 4, NULL) - divide(year, 100, NULL) +
 	       divide(year, 400, NULL) + before[(c->month + 9) % 12] + c->day - 1 - DAYS_TO_1970;
-	return days * DAY_S + c->hour * 3600 + c->minute * 60 + c->second;
+	return days * DAY_S + second;
 }

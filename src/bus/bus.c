@@ -31,7 +31,8 @@ struct range {
 	void *dev;
 	struct visit *visits; /* guarded by the bus's lock */
 	bool gone; /* not in the array any more; guarded by the bus's lock */
-	bool orphan; /* gone, and its last visitor frees it; guarded by the bus's lock */
+	bool orphan; /* gone, and its last visitor forgets it; guarded by the bus's lock */
+	struct range *next; /* among the spare ones */
 };
 
 struct bus {
@@ -42,7 +43,8 @@ struct bus {
 		lock; /* guards what follows; held for a lookup, never during a device's op */
 	pthread_cond_t left; /* a visitor has left a range that is gone */
 	struct range **ranges; /* by address; no two overlap */
-	size_t n_ranges;
+	size_t n_ranges, room;
+	struct range *spare; /* what a vCPU's thread, which cannot ask for memory, may need */
 };
 
 int bus_create(struct bus **out, const char *name, uint64_t last, struct err *e)
@@ -65,6 +67,10 @@ void bus_destroy(struct bus *b)
 		return;
 	for (size_t i = 0; i < b->n_ranges; i++)
 		free(b->ranges[i]);
+	for (struct range *next; b->spare; b->spare = next) {
+		next = b->spare->next;
+		free(b->spare);
+	}
 	free(b->ranges);
 	pthread_cond_destroy(&b->left);
 	pthread_mutex_destroy(&b->lock);
@@ -87,11 +93,47 @@ static size_t find_locked(const struct bus *b, uint64_t at)
 	return low;
 }
 
+static void spare_locked(struct bus *b, struct range *r)
+{
+	r->next = b->spare;
+	b->spare = r;
+}
+
+static bool make_room_locked(struct bus *b, size_t room)
+{
+	struct range **grown;
+
+	if (room <= b->room)
+		return true;
+	grown = realloc(b->ranges, room * sizeof(struct range *));
+	if (!grown)
+		return false;
+	b->ranges = grown;
+	b->room = room;
+	return true;
+}
+
+int bus_reserve(struct bus *b, unsigned int n, struct err *e)
+{
+	bool ok;
+
+	pthread_mutex_lock(&b->lock);
+	ok = make_room_locked(b, max_u64(b->room, b->n_ranges) + n);
+	for (; ok && n > 0; n--) {
+		struct range *r = malloc(sizeof(*r));
+
+		ok = r != NULL;
+		if (ok)
+			spare_locked(b, r);
+	}
+	pthread_mutex_unlock(&b->lock);
+	return ok ? 0 : err_set(e, -ENOMEM, "%s bus: out of memory", b->name);
+}
+
 /* Takes ownership of r if it fits. */
 static int insert_locked(struct bus *b, struct range *r, struct err *e)
 {
 	size_t i = find_locked(b, r->base);
-	struct range **grown;
 
 	if (i < b->n_ranges && b->ranges[i]->base <= r->last) {
 		err_set(e, -EBUSY, "%s 0x%llx: taken by %s", b->name,
@@ -99,12 +141,10 @@ static int insert_locked(struct bus *b, struct range *r, struct err *e)
 			b->ranges[i]->ops->name);
 		return -EBUSY;
 	}
-	grown = realloc(b->ranges, (b->n_ranges + 1) * sizeof(struct range *));
-	if (!grown) {
+	if (!make_room_locked(b, b->n_ranges + 1)) {
 		err_set(e, -ENOMEM, "%s bus: out of memory", b->name);
 		return -ENOMEM;
 	}
-	b->ranges = grown;
 	memmove(&b->ranges[i + 1], &b->ranges[i], (b->n_ranges - i) * sizeof(struct range *));
 	b->ranges[i] = r;
 	b->n_ranges++;
@@ -121,15 +161,23 @@ int bus_map(struct bus *b, uint64_t base, uint64_t len, const struct bus_ops *op
 	if (len == 0 || base > b->last || len - 1 > b->last - base)
 		return err_set(e, -EINVAL, "%s 0x%llx, %llu long: no such range", b->name,
 			       (unsigned long long)base, (unsigned long long)len);
-	r = malloc(sizeof(*r));
-	if (!r)
-		return err_set(e, -ENOMEM, "%s bus: out of memory", b->name);
-	*r = (struct range){ .base = base, .last = base + (len - 1), .ops = ops, .dev = dev };
 	pthread_mutex_lock(&b->lock);
-	rc = insert_locked(b, r, e);
+	r = b->spare;
+	if (r)
+		b->spare = r->next;
+	else
+		r = malloc(sizeof(*r));
+	if (r) {
+		*r = (struct range){
+			.base = base, .last = base + (len - 1), .ops = ops, .dev = dev
+		};
+		rc = insert_locked(b, r, e);
+	} else {
+		rc = err_set(e, -ENOMEM, "%s bus: out of memory", b->name);
+	}
+	if (r && rc < 0)
+		spare_locked(b, r);
 	pthread_mutex_unlock(&b->lock);
-	if (rc < 0)
-		free(r);
 	return rc;
 }
 
@@ -159,7 +207,7 @@ void bus_unmap(struct bus *b, uint64_t base)
 	if (r->visits)
 		r->orphan = true; /* this thread is still inside an op of the range */
 	else
-		free(r);
+		spare_locked(b, r);
 	pthread_mutex_unlock(&b->lock);
 }
 
@@ -212,7 +260,7 @@ static void leave(struct bus *b, struct range *r, const struct visit *v)
 		;
 	*at = v->next;
 	if (r->orphan && !r->visits)
-		free(r);
+		spare_locked(b, r);
 	else if (r->gone)
 		pthread_cond_broadcast(&b->left);
 	pthread_mutex_unlock(&b->lock);

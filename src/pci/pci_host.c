@@ -172,6 +172,16 @@ static int assign_bars(struct pci_host *h, struct pci_func *f, struct err *e)
 	return 0;
 }
 
+/* Of which one is twice on the bus, for a moment, when a guest moves it from within. */
+static unsigned int n_bars(const struct pci_func *f)
+{
+	unsigned int n = 0;
+
+	for (unsigned int i = 0; i < PCI_MAX_BARS; i++)
+		n += f->bars[i].size > 0;
+	return n;
+}
+
 int pci_host_add(struct pci_host *h, struct pci_func *f, struct err *e)
 {
 	unsigned int slot = 0;
@@ -181,7 +191,7 @@ int pci_host_add(struct pci_host *h, struct pci_func *f, struct err *e)
 	if (slot == PCI_N_SLOTS)
 		return err_set(e, -ENOSPC, "%s: more than %d PCI devices", f->name,
 			       PCI_N_SLOTS - 1);
-	if (assign_bars(h, f, e) < 0)
+	if (assign_bars(h, f, e) < 0 || bus_reserve(h->mmio, 2 * n_bars(f), e) < 0)
 		return e->code;
 	f->host = h;
 	f->slot = slot;

@@ -262,7 +262,7 @@ END_TEST
 
 START_TEST(forty_links_are_followed_and_no_more)
 {
-	char name[32], to[16];
+	char name[32], to[32];
 
 	make_link("alice/0", "file", alice);
 	for (int i = 1; i < 41; i++) {

@@ -32,8 +32,9 @@ enum boot_mode {
 };
 
 /*
- * A kernel: opened by path while there is leave to do so, a few bytes looked at; then, where there need be no paths any
- * more, recognised, checked and, if need be, unpacked. What is below arch_kernel_read() is for one that has been read.
+ * A kernel: opened by path while there is leave to do so, a few bytes looked at; then, where there
+ * need be no paths any more, recognised, checked and, if need be, unpacked. What is below
+ * arch_kernel_read() is for one that has been read.
  */
 struct kernel;
 struct kernel_cache;

@@ -32,6 +32,12 @@ int bus_create(struct bus **out, const char *name, uint64_t last, struct err *e)
 void bus_destroy(struct bus *b); /* NULL is fine */
 
 /*
+ * Sees to it that n more bus_map() beyond what is mapped need no memory, nor as many again after
+ * bus_unmap(): for those of a vCPU's thread, which cannot get any once the guest runs. -ENOMEM.
+ */
+int bus_reserve(struct bus *b, unsigned int n, struct err *e);
+
+/*
  * Claims [base, base+len). ops and dev outlive the mapping. Errors: -EBUSY taken (and by whom),
  * -EINVAL empty or beyond the last address, -ENOMEM.
  */

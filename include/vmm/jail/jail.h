@@ -100,7 +100,8 @@ void jail_leave_thread(const struct jail *j);
  * Main thread. */
 int jail_limit(struct jail *j, struct err *e);
 
-/* From here on a denied call is told by way of report_fd, and ends the process. jail_enter() does this. */
+/* From here on a denied call is told by way of report_fd, and ends the process. jail_enter() does
+ * this. */
 void jail_watch(const struct jail *j);
 
 /* What a handler of SIGSYS has told by way of report_fd. */
