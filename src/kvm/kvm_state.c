@@ -25,6 +25,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <vmm/base/bytes.h>
 #include <vmm/base/log.h>
 #include <vmm/base/util.h>
 #include <vmm/kvm/kvm_state.h>
@@ -46,6 +47,10 @@ static const struct {
 	{ 0x2ff, 1 }, /* IA32_MTRR_DEF_TYPE */
 	{ 0x400, 4 * 32 }, /* IA32_MCn_CTL, STATUS, ADDR, MISC */
 };
+
+#define XSTATE_BV 512u /* in an XSAVE image; le64 */
+#define XSTATE_FP 1u
+#define XSTATE_SSE 2u
 
 struct kvm_vm_state {
 	struct kvm_irqchip chip[3]; /* two 8259s and the I/O APIC */
@@ -299,6 +304,16 @@ static int save(struct kvm_vcpu_state *s, const struct kvm_vcpu *v, enum block b
 	return 0;
 }
 
+/*
+ * XSTATE_BV, SDM volume 1, 13.4.2: a component whose bit is clear is not looked at, and put into
+ * its first state; but MXCSR then stays as it is, as it is no component's (13.8.1). KVM has filled
+ * in the legacy region either way.
+ */
+static void name_legacy_state(uint8_t *xsave)
+{
+	store_le64(xsave + XSTATE_BV, load_le64(xsave + XSTATE_BV) | XSTATE_FP | XSTATE_SSE);
+}
+
 static int save_blocks(struct kvm_vcpu_state *s, const struct kvm_vm_state *of,
 		       const struct kvm_vcpu *v, struct err *e)
 {
@@ -315,6 +330,8 @@ static int save_blocks(struct kvm_vcpu_state *s, const struct kvm_vm_state *of,
 		if (save(s, v, b, request, e) < 0)
 			return e->code;
 	}
+	if (s->has & 1u << XSAVE)
+		name_legacy_state(s->xsave);
 	return 0;
 }
 
