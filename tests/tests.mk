@@ -6,13 +6,14 @@ GUEST_DIR := $(BUILD)/tests/guest
 GUEST_CC := gcc
 # What a guest has beside its own NAME.c, start.S, tables.S and lib.c.
 GUEST_MORE_reset_acpi := acpi.c
+GUEST_MORE_reset_clean := acpi.c virtio.c reset_facts.c reset_dirty.c reset_msix.c reset_ap.S
 GUEST_MORE_real_hardware_facts := acpi.c
 GUEST_MORE_smp := acpi.c smp_ap.S
 GUEST_MORE_virtio_cmdline := virtio.c
 GUEST_MORE_virtio_pci := virtio.c
 GUEST_START_entry_64 := start64.S
 
-GUEST_NAMES := $(filter-out virtio,$(basename $(notdir $(wildcard tests/guest/*.c))))
+GUEST_NAMES := $(filter-out virtio reset_facts reset_dirty reset_msix,$(basename $(notdir $(wildcard tests/guest/*.c))))
 GUEST_HEADERS := $(wildcard tests/guest/*.h firmware/runtime/*.h) firmware/runtime/guest.ld tests/tests.mk
 GUEST_CFLAGS := -std=gnu11 -O2 -g -ffreestanding -fno-pic -fno-stack-protector -fcf-protection=none \
 	-fno-asynchronous-unwind-tables -mno-red-zone -mgeneral-regs-only -mcmodel=small \

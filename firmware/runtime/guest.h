@@ -38,6 +38,8 @@ struct entry_state {
 	uint16_t cs, ds, es, fs, gs, ss, tr, pad;
 	uint64_t efer;
 	uint64_t rsi; /* start64.S: the address of boot_params */
+	uint64_t gdt, idt; /* start.S: limit, then base from bit 16 on; the rest is not written */
+	uint32_t cr2, cr3; /* start.S */
 };
 extern struct entry_state entry;
 

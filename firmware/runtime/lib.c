@@ -14,6 +14,8 @@ _Static_assert(offsetof(struct entry_state, cs) == 44, "cs");
 _Static_assert(offsetof(struct entry_state, tr) == 56, "tr");
 _Static_assert(offsetof(struct entry_state, efer) == 64, "efer");
 _Static_assert(offsetof(struct entry_state, rsi) == 72, "rsi");
+_Static_assert(offsetof(struct entry_state, gdt) == 80, "gdt");
+_Static_assert(offsetof(struct entry_state, cr2) == 96, "cr2");
 struct entry_state entry;
 
 void put_char(char c)

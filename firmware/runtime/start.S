@@ -44,6 +44,12 @@ entry32:
 	rdmsr
 	mov %eax, entry + 64
 	mov %edx, entry + 68
+	sgdt entry + 80
+	sidt entry + 88
+	mov %cr2, %eax
+	mov %eax, entry + 96
+	mov %cr3, %eax
+	mov %eax, entry + 100
 
 	/* In the order of the SDM, volume 3, 10.8.5: QEMU's emulated SVM hangs in any other. */
 	mov %cr4, %eax

@@ -32,6 +32,18 @@ a_reboot_starts_over_with_fresh_ram() {
 	done
 }
 
+# The first CPU resets, the second one in x2APIC mode, a guest of the guest: see reset_clean.c.
+a_reset_leaves_nothing_of_the_guest_before() {
+	local real=0 boot
+	! grep -qwE 'svm|vmx' /proc/cpuinfo || real=1
+	status 0 vm reset_clean --cpus 3 --cmdline "msix=1 real=$real"
+	for boot in 0 1 2 3; do
+		sed -n "/^boot $boot\$/,/^end\$/{//!p}" out >boot$boot
+		[ "$(wc -l <boot$boot)" -ge 100 ] || fail "boot $boot: $(wc -l <boot$boot) lines"
+		diff boot0 boot$boot >what || fail "boot $boot: $(sed -n 's/^> //p' what | head -n 5 | tr '\n' ' ')"
+	done
+}
+
 # Thousands of new VMs can freeze the lab's emulated machine: two storms never meet, and there they are short.
 a_reset_storm_does_not_grow_the_vmm_and_ends_when_told() {
 	local fds kib more more_fds long=6
