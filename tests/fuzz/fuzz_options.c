@@ -1,7 +1,7 @@
 /*
  * fuzz_options.c - a whole command line of `vmm run`, one word a line: option strings (--disk,
- * --net, --console, --port, --rng, --transport, --mem, --cpus ...), the checks of the configuration
- * and the kernel's command line that comes out.
+ * --net, --console, --port, --rng, --transport, --mem, --cpus, --limit ...), the checks of the
+ * configuration and the kernel's command line that comes out.
  */
 #include "../../src/cli/cli.h"
 #include "fuzz.h"
@@ -24,6 +24,8 @@ static void check(const struct vm_config *c)
 		FUZZ_CHECK(c->nets[i].kind != NET_NONE && c->nets[i].n_pairs <= NET_MAX_PAIRS &&
 			   (c->nets[i].mtu == 0 || c->nets[i].mtu >= NET_MTU_MIN));
 	FUZZ_CHECK(c->console.n_ports <= CONSOLE_MAX_NAMED);
+	FUZZ_CHECK(c->limits.milli_cpu <= (CGROUP_MAX_CPU + 1) * 1000 &&
+		   (c->limits.milli_cpu == 0 || c->limits.milli_cpu >= CGROUP_MIN_MILLI_CPU));
 }
 
 static void make_cmdline(const struct vm_config *c, size_t max)
