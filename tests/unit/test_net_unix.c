@@ -64,9 +64,11 @@ static void teardown(void)
 	ck_assert_msg(rmdir(folder) == 0, "something was left behind");
 }
 
+/* It outlives the interface. */
+static struct net_spec spec = { .kind = NET_UNIX, .target = path, .n_pairs = 1 };
+
 static int open_end(struct end *d)
 {
-	const struct net_spec spec = { .kind = NET_UNIX, .target = path, .n_pairs = 1 };
 	int rc = netif_open(&d->n, &spec, "net0", loop, &e);
 
 	if (rc == 0) {
@@ -352,6 +354,38 @@ START_TEST(the_one_that_connects_comes_back_when_the_other_does)
 }
 END_TEST
 
+static unsigned int n_asked;
+
+/* Somebody who still has paths: the first time, he cannot. */
+static int connect_for(void *arg, unsigned int index)
+{
+	ck_assert_ptr_eq(arg, &n_asked);
+	ck_assert_uint_eq(index, 3);
+	return n_asked++ == 0 ? -ECONNREFUSED : sock_connect(path);
+}
+
+START_TEST(where_there_are_no_paths_somebody_else_connects)
+{
+	setup();
+	spec.connect = connect_for;
+	spec.connect_arg = &n_asked;
+	spec.index = 3;
+	ck_ok(open_end(&one));
+	ck_ok(open_end(&two));
+	run_ms(5);
+	ck_assert_uint_eq(n_asked, 0); /* the first time it was us */
+	netif_destroy(one.n);
+	one.n = NULL;
+	ck_assert_uint_eq(receive(&two), 0);
+	run_ms(700);
+	ck_ok(open_end(&one));
+	run_ms(1200);
+	ck_assert_uint_ge(n_asked, 2);
+	ck_assert(one.n->link_up && two.n->link_up);
+	teardown();
+}
+END_TEST
+
 START_TEST(frames_without_a_peer_are_dropped)
 {
 	setup();
@@ -575,6 +609,7 @@ static Suite *suite(void)
 	UNIT_TEST(s, a_peer_that_went_unnoticed_makes_room_for_the_next);
 	UNIT_TEST(s, a_peer_that_goes_takes_the_link_down_and_the_next_brings_it_up);
 	UNIT_TEST(s, the_one_that_connects_comes_back_when_the_other_does);
+	UNIT_TEST(s, where_there_are_no_paths_somebody_else_connects);
 	UNIT_TEST(s, frames_without_a_peer_are_dropped);
 	UNIT_TEST(s, a_frame_may_come_byte_by_byte);
 	UNIT_TEST(s, many_frames_in_one_piece_come_one_by_one);
