@@ -159,8 +159,10 @@ static void do_job(struct broker *b, const struct request *r)
 
 	if (r->job < b->n_jobs)
 		a.rc = b->jobs[r->job].fn(b->jobs[r->job].arg, r->value, &give);
-	/* Else it is gone, or does not listen: nobody waits for that, as signals come here, too. */
-	(void)send_message(b->fd, &a, sizeof(a), give, MSG_DONTWAIT);
+	/* It does not listen, for which nobody waits, as signals come here, too; or memory has run
+	 * out. So that it does not wait either, there are no more answers. */
+	if (send_message(b->fd, &a, sizeof(a), give, MSG_DONTWAIT) < 0)
+		shutdown(b->fd, SHUT_WR);
 	if (give >= 0)
 		close(give);
 }

@@ -349,6 +349,8 @@ static int ask_and_do_not_listen(void)
 
 	for (unsigned int i = 0; i < 5000; i++)
 		say(&r, sizeof(r), 0);
+	while (recv(b.fd, &r, sizeof(r), 0) > 0) /* until it is told that there is no more */
+		;
 	kill(getppid(), SIGTERM);
 	sleep_for_ever();
 }
