@@ -152,9 +152,11 @@ __attribute__((noreturn)) static void be_guard(int fd)
 	sigprocmask(SIG_SETMASK, &all, NULL);
 	setsid();
 	prctl(PR_SET_NAME, "vmm-guard", 0, 0, 0);
-	if (dup2(fd, STDERR_FILENO + 1) >= 0)
+	if (dup2(fd, STDERR_FILENO + 1) >= 0) {
+		fd = STDERR_FILENO + 1;
 		syscall(SYS_close_range, STDERR_FILENO + 2, ~0u, 0);
-	while (read(STDERR_FILENO + 1, &byte, 1) < 0 && errno == EINTR)
+	}
+	while (read(fd, &byte, 1) < 0 && errno == EINTR)
 		;
 	undo_patiently();
 	_Exit(0);
