@@ -9,6 +9,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <grp.h>
 #include <jansson.h>
 #include <liburing.h>
 #include <lzma.h>
@@ -16,6 +17,7 @@
 #include <poll.h>
 #include <pthread.h>
 #include <pty.h>
+#include <sched.h>
 #include <stdarg.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -26,8 +28,10 @@
 #include <sys/file.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
+#include <sys/mount.h>
 #include <sys/prctl.h>
 #include <sys/random.h>
+#include <sys/resource.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -61,6 +65,7 @@ struct state {
 	} site[SITES];
 };
 static struct state *state;
+static bool in_jail; /* where nobody may ask what a descriptor is: reads and writes do not fail */
 
 void fault_arm(unsigned int n, bool forever)
 {
@@ -71,6 +76,11 @@ void fault_arm(unsigned int n, bool forever)
 	s->fail_at = n;
 	s->go_on = forever;
 	__atomic_store_n(&state, s, __ATOMIC_SEQ_CST);
+}
+
+void fault_expect_jail(void)
+{
+	in_jail = true;
 }
 
 struct fault_seen fault_disarm(void)
@@ -212,6 +222,8 @@ static bool is_anonymous(int fd)
 {
 	struct stat st;
 
+	if (in_jail)
+		return true;
 	return fstat(fd, &st) == 0 && (st.st_mode & S_IFMT) == 0;
 }
 
@@ -241,7 +253,9 @@ FAULT(int, fallocate, (int fd, int mode, off_t at, off_t len), (fd, mode, at, le
 FAULT(int, fdatasync, (int fd), (fd), -1, EIO)
 FAULT(int, futimens, (int fd, const struct timespec times[2]), (fd, times), -1, EPERM)
 FAULT(int, flock, (int fd, int op), (fd, op), -1, ENOLCK)
+FAULT(int, dup, (int fd), (fd), -1, EMFILE)
 FAULT(int, dup2, (int from, int to), (from, to), -1, EMFILE)
+FAULT(int, chdir, (const char *path), (path), -1, EACCES)
 FAULT(int, mkdir, (const char *path, mode_t mode), (path, mode), -1, ENOSPC)
 FAULT(int, rmdir, (const char *path), (path), -1, EPERM)
 FAULT(int, statfs, (const char *path, struct statfs *st), (path, st), -1, EACCES)
@@ -285,6 +299,7 @@ FAULT(ssize_t, send, (int fd, const void *buf, size_t n, int flags), (fd, buf, n
       ENOBUFS)
 FAULT(ssize_t, sendmsg, (int fd, const struct msghdr *m, int flags), (fd, m, flags), -1, ENOBUFS)
 FAULT(ssize_t, recv, (int fd, void *buf, size_t n, int flags), (fd, buf, n, flags), -1, ECONNRESET)
+FAULT(ssize_t, recvmsg, (int fd, struct msghdr *m, int flags), (fd, m, flags), -1, ENOMEM)
 FAULT(int, setsockopt, (int fd, int level, int name, const void *val, socklen_t n),
       (fd, level, name, val, n), -1, ENOMEM)
 FAULT(int, getsockname, (int fd, struct sockaddr *to, socklen_t *n), (fd, to, n), -1, ENOBUFS)
@@ -297,9 +312,33 @@ FAULT(unsigned int, if_nametoindex, (const char *name), (name), 0, ENODEV)
 
 /* Processes and threads -------------------------------------------------------------------------
  */
-FAULT(pid_t, fork, (void), (), -1, EAGAIN)
+static bool is_child;
+
+pid_t fault_fork(void);
+pid_t fault_fork(void)
+{
+	pid_t pid = is_time("fork", 0, EAGAIN) ? -1 : fork();
+
+	is_child |= pid == 0;
+	return pid;
+}
+
+bool fault_is_child(void)
+{
+	return is_child;
+}
+
 FAULT(int, execvp, (const char *name, char *const argv[]), (name, argv), -1, ENOENT)
 FAULT(pid_t, setsid, (void), (), -1, EPERM)
+FAULT(int, setgroups, (size_t n, const gid_t *groups), (n, groups), -1, EPERM)
+FAULT(int, setresgid, (gid_t r, gid_t e, gid_t s), (r, e, s), -1, EPERM)
+FAULT(int, setresuid, (uid_t r, uid_t e, uid_t s), (r, e, s), -1, EPERM)
+FAULT(int, setrlimit, (__rlimit_resource_t what, const struct rlimit *r), (what, r), -1, EPERM)
+FAULT(int, unshare, (int flags), (flags), -1, EPERM)
+FAULT(int, mount,
+      (const char *from, const char *to, const char *type, unsigned long flags, const void *data),
+      (from, to, type, flags, data), -1, EPERM)
+FAULT(int, umount2, (const char *path, int flags), (path, flags), -1, EPERM)
 
 int fault_prctl(int what, unsigned long a, unsigned long b, unsigned long c, unsigned long d);
 int fault_prctl(int what, unsigned long a, unsigned long b, unsigned long c, unsigned long d)
@@ -311,17 +350,20 @@ int fault_prctl(int what, unsigned long a, unsigned long b, unsigned long c, uns
 long fault_syscall(long number, ...);
 long fault_syscall(long number, ...)
 {
-	long a[6];
+	long a[6], rc;
 	va_list ap;
 
 	va_start(ap, number);
 	for (unsigned int i = 0; i < 6; i++)
 		a[i] = va_arg(ap, long);
 	va_end(ap);
-	/* A kick of a thread that is there fails by our own mistake only. */
-	if (number != SYS_tgkill && is_time("syscall", (unsigned long)number, ENOSYS))
+	/* A kick of a thread that is there fails by our own mistake only; the end of one never. */
+	if (number != SYS_tgkill && number != SYS_exit &&
+	    is_time("syscall", (unsigned long)number, ENOSYS))
 		return -1;
-	return syscall(number, a[0], a[1], a[2], a[3], a[4], a[5]);
+	rc = syscall(number, a[0], a[1], a[2], a[3], a[4], a[5]);
+	is_child |= number == SYS_clone && rc == 0;
+	return rc;
 }
 
 /* Returns its error. */

@@ -22,6 +22,10 @@ struct fault_seen {
  * it, as when memory or file descriptors have run out.
  */
 void fault_arm(unsigned int n, bool forever);
+/* This process will go to jail: fewer calls fail. */
+void fault_expect_jail(void);
+/* Whether it has been forked from the one that was armed. */
+bool fault_is_child(void);
 /* Calls work again. What there was. */
 struct fault_seen fault_disarm(void);
 
