@@ -32,6 +32,14 @@ has() { # has FILE TEXT: the file contains the text
 	grep -qF -- "$2" "$1" || fail "\"$2\" is not in $(basename "$1"): $(tail -n 3 "$1" | tr '\n' ' ')"
 }
 
+# vm_of PID: the VM's process, beside PID, which was started and waits for it; nothing: it has ended
+vm_of() {
+	local p
+	for p in $(pgrep -P "$1"); do
+		case $(cat "/proc/$p/comm" 2>/dev/null) in vmm-guard | "") ;; *) echo "$p" ;; esac
+	done
+}
+
 # run_one NAME: in a subshell; prints the line. With RETRY, a failure is told by a line "again ...", and tried once
 # more, because a test waits for seconds only, and a busy machine may stand still for longer. A sanitizer's report is final.
 run_one() {

@@ -113,13 +113,7 @@ private() {
 
 is_asan() { grep -qa __asan_init "$VMM"; }
 
-# The VM's process, beside $pid, which waits for it; nothing: it has ended
-vm_pid() {
-	local p
-	for p in $(pgrep -P "$pid"); do
-		case $(cat "/proc/$p/comm" 2>/dev/null) in vmm-guard | "") ;; *) echo "$p" ;; esac
-	done
-}
+vm_pid() { vm_of "$pid"; }
 has_vcpu() { cat "/proc/$(vm_pid)"/task/*/comm 2>/dev/null | grep -q vcpu0; }
 high_water_kib() { awk '/^VmHWM/ { print $2 }' "/proc/$(vm_pid)/status" 2>/dev/null || :; } # nothing: it has ended
 n_fds() { find "/proc/$(vm_pid)/fd" -mindepth 1 2>/dev/null | wc -l; }
