@@ -136,6 +136,16 @@ int broker_give_logs(const struct broker *b, struct jail *j)
 
 /* In the broker ------------------------------------------------------------------------------ */
 
+/* It goes to the user's terminal, and whoever has sent it may not be who we think. */
+static void make_printable(char name[JAIL_NAME])
+{
+	name[JAIL_NAME - 1] = '\0';
+	for (char *p = name; *p; p++) {
+		if (*p < ' ' || *p > '~')
+			*p = '?';
+	}
+}
+
 static void add_log(struct broker *b, const struct request *r, int fd)
 {
 	struct broker_log *more = NULL;
@@ -149,7 +159,8 @@ static void add_log(struct broker *b, const struct request *r, int fd)
 	}
 	b->logs = more;
 	b->logs[b->n_logs] = (struct broker_log){ .fd = fd };
-	memcpy(b->logs[b->n_logs++].thread, r->thread, JAIL_NAME - 1);
+	memcpy(b->logs[b->n_logs].thread, r->thread, JAIL_NAME);
+	make_printable(b->logs[b->n_logs++].thread);
 }
 
 static void do_job(struct broker *b, const struct request *r)
@@ -180,7 +191,7 @@ static bool take_message(struct broker *b, struct broker_end *end)
 	if (n == (ssize_t)sizeof(m.denial)) {
 		end->was_denied = true;
 		end->denial = m.denial;
-		end->denial.thread[JAIL_NAME - 1] = '\0';
+		make_printable(end->denial.thread);
 	} else if (n == (ssize_t)sizeof(m.request) && m.request.job == LOG_JOB) {
 		add_log(b, &m.request, fd);
 		fd = -1;
