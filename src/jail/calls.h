@@ -136,6 +136,7 @@ static const struct line lines[] = {
 	{ SYS_munmap, L, "memory", ANY },
 	{ SYS_brk, L, "memory", ANY },
 	{ SYS_madvise, L, "RAM at a reset", ARG(2, MADV_DONTNEED) },
+	{ SYS_madvise, L, "locked RAM at a reset", ARG(2, 24 /* MADV_DONTNEED_LOCKED */) },
 
 	/* The end. */
 	{ SYS_exit, C | W, "a thread's end", ANY },

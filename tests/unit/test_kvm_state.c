@@ -30,16 +30,25 @@ struct part {
 };
 enum { NESTED, EVENTS, MP_STATE, SREGS, REGS, XCRS, FPU, XSAVE, DEBUGREGS, LAPIC, N_PARTS };
 static struct part parts[N_PARTS] = {
-	[NESTED] = { KVM_GET_NESTED_STATE, KVM_SET_NESTED_STATE, sizeof(struct kvm_nested_state) },
-	[EVENTS] = { KVM_GET_VCPU_EVENTS, KVM_SET_VCPU_EVENTS, sizeof(struct kvm_vcpu_events) },
-	[MP_STATE] = { KVM_GET_MP_STATE, KVM_SET_MP_STATE, sizeof(struct kvm_mp_state) },
-	[SREGS] = { KVM_GET_SREGS, KVM_SET_SREGS, sizeof(struct kvm_sregs) },
-	[REGS] = { KVM_GET_REGS, KVM_SET_REGS, sizeof(struct kvm_regs) },
-	[XCRS] = { KVM_GET_XCRS, KVM_SET_XCRS, sizeof(struct kvm_xcrs) },
-	[FPU] = { KVM_GET_FPU, KVM_SET_FPU, sizeof(struct kvm_fpu) },
-	[XSAVE] = { KVM_GET_XSAVE2, KVM_SET_XSAVE, XSAVE_BYTES },
-	[DEBUGREGS] = { KVM_GET_DEBUGREGS, KVM_SET_DEBUGREGS, sizeof(struct kvm_debugregs) },
-	[LAPIC] = { KVM_GET_LAPIC, KVM_SET_LAPIC, sizeof(struct kvm_lapic_state) },
+	[NESTED] = { KVM_GET_NESTED_STATE,
+		     KVM_SET_NESTED_STATE,
+		     sizeof(struct kvm_nested_state),
+		     { { 0 } } },
+	[EVENTS] = { KVM_GET_VCPU_EVENTS,
+		     KVM_SET_VCPU_EVENTS,
+		     sizeof(struct kvm_vcpu_events),
+		     { { 0 } } },
+	[MP_STATE] = { KVM_GET_MP_STATE, KVM_SET_MP_STATE, sizeof(struct kvm_mp_state), { { 0 } } },
+	[SREGS] = { KVM_GET_SREGS, KVM_SET_SREGS, sizeof(struct kvm_sregs), { { 0 } } },
+	[REGS] = { KVM_GET_REGS, KVM_SET_REGS, sizeof(struct kvm_regs), { { 0 } } },
+	[XCRS] = { KVM_GET_XCRS, KVM_SET_XCRS, sizeof(struct kvm_xcrs), { { 0 } } },
+	[FPU] = { KVM_GET_FPU, KVM_SET_FPU, sizeof(struct kvm_fpu), { { 0 } } },
+	[XSAVE] = { KVM_GET_XSAVE2, KVM_SET_XSAVE, XSAVE_BYTES, { { 0 } } },
+	[DEBUGREGS] = { KVM_GET_DEBUGREGS,
+			KVM_SET_DEBUGREGS,
+			sizeof(struct kvm_debugregs),
+			{ { 0 } } },
+	[LAPIC] = { KVM_GET_LAPIC, KVM_SET_LAPIC, sizeof(struct kvm_lapic_state), { { 0 } } },
 };
 
 static struct {
@@ -468,9 +477,9 @@ START_TEST(what_depends_on_another_comes_after_it)
 		{ KVM_IRQ_LINE, KVM_SET_IRQCHIP, 24, 1 },
 		{ KVM_SET_IRQCHIP, KVM_SET_LAPIC, 3, 1 }, /* nothing more is sent to them */
 		{ KVM_SET_NESTED_STATE, KVM_SET_VCPU_EVENTS, 1, 1 },
-		{ KVM_GET_VCPU_EVENTS, KVM_SET_VCPU_EVENTS, 1, 1 }, /* takes an SMI */
+		{ KVM_GET_VCPU_EVENTS, KVM_SET_VCPU_EVENTS, 1, 1, { { 0 } } }, /* takes an SMI */
 		{ KVM_SET_VCPU_EVENTS, KVM_GET_MP_STATE, 1, 1 }, /* takes an INIT */
-		{ KVM_GET_MP_STATE, KVM_SET_SREGS, 1, 1 },
+		{ KVM_GET_MP_STATE, KVM_SET_SREGS, 1, 1, { { 0 } } },
 		{ KVM_SET_SREGS, KVM_SET_LAPIC, 1, 1 },
 		{ KVM_SET_SREGS, KVM_SET_MSRS, 1, 1 },
 		{ KVM_SET_LAPIC, KVM_SET_MSRS, 1, 1 },
