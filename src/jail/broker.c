@@ -107,11 +107,13 @@ int broker_ask(const struct broker *b, unsigned int job, uint64_t value, int *gi
 	struct request r = { .job = job, .is_request = 1, .value = value };
 	struct answer a;
 	int fd, rc = send_message(b->fd, &r, sizeof(r), -1, 0);
+	ssize_t n;
 
 	if (rc < 0)
 		return rc;
-	if (receive_message(b->fd, &a, sizeof(a), &fd) != (ssize_t)sizeof(a))
-		return -EPIPE;
+	n = receive_message(b->fd, &a, sizeof(a), &fd);
+	if (n != (ssize_t)sizeof(a))
+		return n < 0 ? (int)n : -EPIPE;
 	if (give)
 		*give = fd;
 	else if (fd >= 0)
@@ -166,13 +168,16 @@ static void add_log(struct broker *b, const struct request *r, int fd)
 static void do_job(struct broker *b, const struct request *r)
 {
 	struct answer a = { .rc = -EINVAL };
-	int give = -1;
+	int rc, give = -1;
 
 	if (r->job < b->n_jobs)
 		a.rc = b->jobs[r->job].fn(b->jobs[r->job].arg, r->value, &give);
 	/* It does not listen, for which nobody waits, as signals come here, too; or memory has run
 	 * out. So that it does not wait either, there are no more answers. */
-	if (send_message(b->fd, &a, sizeof(a), give, MSG_DONTWAIT) < 0)
+	rc = send_message(b->fd, &a, sizeof(a), give, MSG_DONTWAIT);
+	if (rc < 0 && rc != -EPIPE)
+		log_error("an answer to the VM: %s", strerror(-rc));
+	if (rc < 0)
 		shutdown(b->fd, SHUT_WR);
 	if (give >= 0)
 		close(give);
@@ -197,6 +202,8 @@ static bool take_message(struct broker *b, struct broker_end *end)
 		fd = -1;
 	} else if (n == (ssize_t)sizeof(m.request)) {
 		do_job(b, &m.request);
+	} else if (n < 0) {
+		log_error("a message of the VM: %s", strerror((int)-n));
 	}
 	if (fd >= 0)
 		close(fd);

@@ -8,6 +8,7 @@
 #include "machine.h"
 #include <errno.h>
 #include <signal.h>
+#include <string.h>
 #include <vmm/base/util.h>
 #include <vmm/dev/acpi_pm.h>
 #include <vmm/host/chardev.h>
@@ -297,6 +298,13 @@ static void drain(struct machine *m)
 		chardev_drain(m->chardevs[i], deadline);
 }
 
+static int tell_outside(int rc, struct err *e)
+{
+	if (rc == -EPIPE)
+		return err_set(e, rc, "the process that waits for the VM is gone");
+	return rc < 0 ? err_set(e, rc, "the process that waits for the VM: %s", strerror(-rc)) : 0;
+}
+
 /* The last door, and from here on nothing can be opened, made or started. */
 static int close_jail(struct machine *m, struct err *e)
 {
@@ -304,12 +312,13 @@ static int close_jail(struct machine *m, struct err *e)
 
 	if (jail_limit(m->jail, e) < 0)
 		return e->code;
-	if (o && (outside_close_cache(o) < 0 || broker_give_logs(&o->broker, m->jail) < 0))
-		return err_set(e, -EPIPE, "the process that waits for the VM is gone");
+	if (o && (tell_outside(outside_close_cache(o), e) < 0 ||
+		  tell_outside(broker_give_logs(&o->broker, m->jail), e) < 0))
+		return e->code;
 	if (jail_close(m->jail, JAIL_LOOP, "loop", e) < 0)
 		return e->code;
-	if (o && broker_give_logs(&o->broker, m->jail) < 0)
-		return err_set(e, -EPIPE, "the process that waits for the VM is gone");
+	if (o && tell_outside(broker_give_logs(&o->broker, m->jail), e) < 0)
+		return e->code;
 	jail_tell(m->jail);
 	return 0;
 }
