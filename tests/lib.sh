@@ -54,7 +54,10 @@ run_one() {
 	) >"$T/log" 2>&1
 	rc=$? # not "|| rc=$?": bash ignores set -e to the left of "||"
 	why=$(cat "$T/why" 2>/dev/null || tail -n 3 "$T/log" | tr '\n' ' ')
-	! grep -rqaE 'Sanitizer|runtime error:' "$T" || retry=
+	# What a sanitizer says is in no big file, and a disk image has no end of lines.
+	if [ $rc != 0 ] && find "$T" -type f -size -64M -exec grep -laE 'Sanitizer|runtime error:' {} + | grep -q .; then
+		retry=
+	fi
 	rm -rf "$T"
 	if [ $rc = 0 ]; then
 		echo "ok $SUITE: $name"
