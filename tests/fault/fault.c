@@ -202,6 +202,7 @@ FAULT_OPTIONAL(fcntl, (int fd, int cmd, ...), cmd, void *, (fd, cmd, opt), (unsi
 	       EINVAL)
 FAULT(FILE *, fopen, (const char *path, const char *mode), (path, mode), NULL, EMFILE)
 FAULT(FILE *, fdopen, (int fd, const char *mode), (fd, mode), NULL, ENOMEM)
+FAULT(DIR *, opendir, (const char *path), (path), NULL, EMFILE)
 FAULT(DIR *, fdopendir, (int fd), (fd), NULL, ENOMEM)
 FAULT(int, memfd_create, (const char *name, unsigned int flags), (name, flags), -1, EMFILE)
 FAULT(int, stat, (const char *path, struct stat *st), (path, st), -1, EACCES)
