@@ -477,9 +477,9 @@ START_TEST(what_depends_on_another_comes_after_it)
 		{ KVM_IRQ_LINE, KVM_SET_IRQCHIP, 24, 1 },
 		{ KVM_SET_IRQCHIP, KVM_SET_LAPIC, 3, 1 }, /* nothing more is sent to them */
 		{ KVM_SET_NESTED_STATE, KVM_SET_VCPU_EVENTS, 1, 1 },
-		{ KVM_GET_VCPU_EVENTS, KVM_SET_VCPU_EVENTS, 1, 1, { { 0 } } }, /* takes an SMI */
+		{ KVM_GET_VCPU_EVENTS, KVM_SET_VCPU_EVENTS, 1, 1 }, /* takes an SMI */
 		{ KVM_SET_VCPU_EVENTS, KVM_GET_MP_STATE, 1, 1 }, /* takes an INIT */
-		{ KVM_GET_MP_STATE, KVM_SET_SREGS, 1, 1, { { 0 } } },
+		{ KVM_GET_MP_STATE, KVM_SET_SREGS, 1, 1 },
 		{ KVM_SET_SREGS, KVM_SET_LAPIC, 1, 1 },
 		{ KVM_SET_SREGS, KVM_SET_MSRS, 1, 1 },
 		{ KVM_SET_LAPIC, KVM_SET_MSRS, 1, 1 },
