@@ -19,6 +19,7 @@
 #include <sys/sysmacros.h>
 #include <unistd.h>
 #include <vmm/base/util.h>
+#include <vmm/host/fd_stat.h>
 
 #define SECTOR 512u
 #define PAGE 4096ul
@@ -31,7 +32,7 @@ uint64_t blk_file_size(const struct blk_file *f)
 
 	if (f->is_device)
 		return ioctl(f->fd, BLKGETSIZE64, &size) == 0 ? size : 0;
-	return fstat(f->fd, &st) == 0 ? (uint64_t)st.st_size : 0;
+	return fd_stat(f->fd, &st) == 0 ? (uint64_t)st.st_size : 0;
 }
 
 /* Files -------------------------------------------------------------------------------------- */

@@ -15,6 +15,7 @@
 #include <vmm/base/checked.h>
 #include <vmm/base/util.h>
 #include <vmm/boot/image.h>
+#include <vmm/host/fd_stat.h>
 #include <vmm/host/path.h>
 
 #define HDRS_AT 0x202 /* boot.rst, "header": the signature of a Linux x86 kernel */
@@ -51,7 +52,7 @@ int image_from_fd(struct image *img, int fd, const char *name, struct err *e)
 
 	*img = (struct image){ .fd = fd };
 	set_name(img, name);
-	if (fstat(fd, &st) < 0)
+	if (fd_stat(fd, &st) < 0)
 		err_errno(e, "%s", img->name);
 	else if (!S_ISREG(st.st_mode))
 		err_set(e, ERR_IMAGE, "%s: %s (expected a regular file)", img->name,
@@ -108,6 +109,10 @@ int image_read(const struct image *img, uint64_t off, void *dst, size_t len, str
 
 	if (!range_inside(off, len, img->size))
 		return truncated(img, off, len, e);
+	if (img->bytes) {
+		memcpy(dst, img->bytes + off, len);
+		return 0;
+	}
 	while (len > 0) {
 		struct iovec v = { to, len };
 		ssize_t got = preadv2(img->fd, &v, 1, (off_t)off, 0);

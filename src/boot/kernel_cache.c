@@ -33,6 +33,7 @@
 #include <vmm/base/util.h>
 #include <vmm/boot/decompress.h>
 #include <vmm/boot/kernel_cache.h>
+#include <vmm/host/fd_stat.h>
 
 #ifndef MFD_NOEXEC_SEAL
 #define MFD_NOEXEC_SEAL 0x0008u /* Linux 6.3 */
@@ -49,6 +50,7 @@ struct kernel_cache {
 	char name[NAME_LEN + 1]; /* of the one entry that is asked for */
 	int found; /* the entry; -1: there is none */
 	int made; /* becomes the entry; -1: there is none */
+	uint64_t made_bytes; /* that it must have then */
 	kernel_cache_ask_fn ask;
 	void *ask_arg;
 };
@@ -264,6 +266,7 @@ static int make(struct kernel_cache *c, uint64_t size, int *give)
 	}
 	if (c->made >= 0 || size > KERNEL_CACHE_MAX_BYTES)
 		return -EFBIG;
+	c->made_bytes = size;
 	c->made = openat(c->dir, ".", O_TMPFILE | O_RDWR | O_CLOEXEC, ENTRY_MODE);
 	if (c->made < 0)
 		return -errno;
@@ -288,12 +291,15 @@ static int make(struct kernel_cache *c, uint64_t size, int *give)
 static int publish(struct kernel_cache *c, int *give)
 {
 	char self[64];
+	struct stat st;
 	int rc = 0;
 
 	if (c->made < 0)
 		return -EINVAL;
 	snprintf(self, sizeof(self), "/proc/self/fd/%d", c->made);
-	if (linkat(AT_FDCWD, self, c->dir, c->name, AT_SYMLINK_FOLLOW) < 0 && errno != EEXIST)
+	if (fstat(c->made, &st) < 0 || (uint64_t)st.st_size != c->made_bytes)
+		rc = -EINVAL;
+	else if (linkat(AT_FDCWD, self, c->dir, c->name, AT_SYMLINK_FOLLOW) < 0 && errno != EEXIST)
 		rc = -errno;
 	close(c->made);
 	c->made = -1;
@@ -396,7 +402,7 @@ static bool take_found(struct kernel_cache *c, uint64_t out_len, int *fd)
 {
 	struct stat st;
 
-	if (c->found < 0 || fstat(c->found, &st) < 0 || (uint64_t)st.st_size != out_len)
+	if (c->found < 0 || fd_stat(c->found, &st) < 0 || (uint64_t)st.st_size != out_len)
 		return false;
 	*fd = c->found;
 	c->found = -1;

@@ -315,17 +315,21 @@ static int status_of(const struct broker_end *end)
 
 	if (WIFEXITED(end->status))
 		return WEXITSTATUS(end->status);
+	if (end->was_killed)
+		log_error("the VM's process did not end when it was told to, and was killed");
 	if (!end->was_denied && WTERMSIG(end->status) == SIGSYS) {
 		log_error("jail: the VM's process made a system call that is on no list, with its "
 			  "signals blocked, so that it could not be told which: the VM has been "
 			  "ended");
 		return EXIT_DENIED;
 	}
-	if (!end->was_denied) {
+	if (!end->was_denied && !end->was_killed) {
 		log_error("the VM's process was ended by signal %d (%s)", WTERMSIG(end->status),
 			  strsignal(WTERMSIG(end->status)));
 		return EXIT_SIGNAL_BASE + WTERMSIG(end->status);
 	}
+	if (!end->was_denied)
+		return EXIT_SIGNAL_BASE + WTERMSIG(end->status);
 	jail_describe_call(&end->denial, call, sizeof(call));
 	log_error("jail: thread %s called %s: not on its list, so the VM has been ended. If no "
 		  "guest has broken out, this is a mistake of vmm: please report this line; "

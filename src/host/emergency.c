@@ -200,6 +200,7 @@ void emergency_guard_end(void)
 			;
 	}
 	guard.pid = 0;
+	emergency_undo(); /* should it have been killed itself */
 	emergency_seal();
 }
 

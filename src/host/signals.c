@@ -22,8 +22,20 @@ static const int ending[] = {
 };
 static const int crashing[] = { SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGABRT, SIGSYS };
 
-static void on_ending(int signo)
+/* What the loop has acted on last, and how it was sent; 0: nothing. */
+static volatile sig_atomic_t acted_on, acted_code;
+
+/*
+ * A signal to all processes of a group, or of a name, reaches us twice: by itself, and by the
+ * process that passes signals on. The second one is no wish to end more quickly.
+ */
+static void on_ending(int signo, siginfo_t *info, void *context)
 {
+	(void)context;
+	if (signo == acted_on && info->si_code != acted_code) {
+		acted_on = 0;
+		return;
+	}
 	emergency_undo();
 	_exit(128 + signo);
 }
@@ -47,6 +59,13 @@ static void install(int signo, void (*fn)(int), int flags)
 	VMM_BUG_ON(sigaction(signo, &sa, NULL) < 0);
 }
 
+static void install_ending(int signo)
+{
+	struct sigaction sa = { .sa_sigaction = on_ending, .sa_flags = SA_SIGINFO };
+
+	VMM_BUG_ON(sigaction(signo, &sa, NULL) < 0);
+}
+
 static bool is_ignored(int signo)
 {
 	struct sigaction old;
@@ -65,9 +84,10 @@ void signals_init(void)
 	install(SIGXFSZ, SIG_IGN, 0);
 	install(SIGPWR, SIG_IGN, 0); /* there is no power button yet, or no longer */
 	install(SIGUSR1, SIG_IGN, 0); /* nor anything to count */
+	install(SIGCHLD, SIG_DFL, 0); /* who ignores it is not told of an end */
 	for (unsigned int i = 0; i < ARRAY_SIZE(ending); i++) {
 		if (!is_ignored(ending[i])) /* nohup and its like */
-			install(ending[i], on_ending, 0);
+			install_ending(ending[i]);
 	}
 	for (unsigned int i = 0; i < ARRAY_SIZE(crashing); i++)
 		install(crashing[i], on_crash, (int)SA_RESETHAND);
@@ -93,8 +113,11 @@ static void on_readable(void *arg, uint32_t events)
 	struct signals *s = arg;
 
 	(void)events;
-	if (read(s->ev.fd, &info, sizeof(info)) == (ssize_t)sizeof(info))
-		s->fn(s->arg, (int)info.ssi_signo);
+	if (read(s->ev.fd, &info, sizeof(info)) != (ssize_t)sizeof(info))
+		return;
+	acted_on = (int)info.ssi_signo;
+	acted_code = info.ssi_code;
+	s->fn(s->arg, (int)info.ssi_signo);
 }
 
 int signals_watch(struct signals *s, struct evloop *l, void (*fn)(void *arg, int signo), void *arg,

@@ -8,6 +8,7 @@
  */
 #include "layers.h"
 #include <errno.h>
+#include <limits.h>
 #include <linux/seccomp.h>
 #include <poll.h>
 #include <signal.h>
@@ -22,10 +23,12 @@
 #include <vmm/base/log.h>
 #include <vmm/base/util.h>
 #include <vmm/host/emergency.h>
+#include <vmm/host/evloop.h>
 #include <vmm/host/signals.h>
 #include <vmm/jail/broker.h>
 
 #define LOG_JOB UINT32_MAX /* no job: a descriptor that tells of a thread's calls */
+#define END_NS (10 * NS_PER_S)
 #define N_SEEN 512u /* calls are told once for each thread and number */
 
 struct request {
@@ -240,7 +243,36 @@ static bool take_log(struct broker_log *l)
 	return true;
 }
 
-/* A key on the terminal reaches the VM by itself. true: the VM has ended. */
+/*
+ * A key on the terminal, or a new size of it, reaches the VM by itself. Its hang-up does only if we
+ * do not lead its session: then it is ours alone.
+ */
+static bool has_reached_vm(const struct signalfd_siginfo *info)
+{
+	int signo = (int)info->ssi_signo;
+
+	if (info->ssi_code != SI_KERNEL)
+		return false;
+	return signo == SIGINT || signo == SIGQUIT || signo == SIGWINCH ||
+	       (signo == SIGHUP && getsid(0) != getpid());
+}
+
+/* As init of its PID namespace the VM is not stopped by a key, nor by SIGTSTP; by us it is. */
+static void stop_both(const struct broker *b)
+{
+	kill(b->pid, SIGSTOP);
+	raise(SIGSTOP);
+	kill(b->pid, SIGCONT);
+}
+
+/* A VM that is asked to end has so long. It may be in a stranger's hands. */
+static void expect_end(struct broker *b, int signo)
+{
+	if (signo != SIGUSR1 && signo != SIGPWR && signo != SIGWINCH && !b->kill_at_ns)
+		b->kill_at_ns = evloop_now_ns() + END_NS;
+}
+
+/* true: the VM has ended. */
 static bool take_signal(struct broker *b, struct broker_end *end)
 {
 	struct signalfd_siginfo info;
@@ -249,9 +281,24 @@ static bool take_signal(struct broker *b, struct broker_end *end)
 		return false;
 	if (info.ssi_signo == SIGCHLD)
 		return waitpid(b->pid, &end->status, WNOHANG) == b->pid;
-	if (info.ssi_code != SI_KERNEL)
-		kill(b->pid, (int)info.ssi_signo);
+	if (info.ssi_signo == SIGTSTP) {
+		stop_both(b);
+		return false;
+	}
+	expect_end(b, (int)info.ssi_signo);
+	if (!has_reached_vm(&info)) /* told apart from one that somebody else sends to it */
+		sigqueue(b->pid, (int)info.ssi_signo, (union sigval){ 0 });
 	return false;
+}
+
+static int wait_ms(const struct broker *b)
+{
+	uint64_t now = evloop_now_ns();
+
+	if (!b->kill_at_ns)
+		return -1;
+	return b->kill_at_ns <= now ? 0
+				    : (int)min_u64((b->kill_at_ns - now) / NS_PER_MS + 1, INT_MAX);
 }
 
 /* In the order of their importance: signals, the VM, its threads' calls. */
@@ -261,8 +308,13 @@ static bool serve_once(struct broker *b, struct pollfd *p, struct broker_end *en
 	p[1] = (struct pollfd){ .fd = b->fd, .events = POLLIN };
 	for (unsigned int i = 0; i < b->n_logs; i++)
 		p[2 + i] = (struct pollfd){ .fd = b->logs[i].fd, .events = POLLIN };
-	if (poll(p, 2 + b->n_logs, -1) < 0)
+	if (poll(p, 2 + b->n_logs, wait_ms(b)) < 0)
 		return false;
+	if (b->kill_at_ns && evloop_now_ns() >= b->kill_at_ns) {
+		end->was_killed = true;
+		b->kill_at_ns = 0;
+		kill(b->pid, SIGKILL);
+	}
 	/* Backwards: a message may add one. */
 	for (unsigned int i = b->n_logs; i-- > 0;) {
 		if (p[2 + i].revents && !take_log(&b->logs[i])) {
@@ -310,6 +362,7 @@ static void broker_signals(sigset_t *set)
 {
 	signals_watched(set);
 	sigaddset(set, SIGCHLD);
+	sigaddset(set, SIGTSTP);
 }
 
 static int outside(struct broker *b, struct err *e)
@@ -333,6 +386,8 @@ static int inside(struct broker *b, struct jail *j, struct err *e)
 	b->inside = true;
 	j->report_fd = b->fd;
 	emergency_guard_leave();
+	signal(SIGTTIN, SIG_IGN); /* an init is not stopped by them, and would try for ever */
+	signal(SIGTTOU, SIG_IGN);
 	prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
 	if (recv(b->fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) == 0) /* it was quicker than that */
 		return err_set(e, -EPIPE, "the process that waits for the VM is gone");

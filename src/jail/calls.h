@@ -95,6 +95,8 @@ static const struct line lines[] = {
 	{ SYS_ioctl, L, "the size of the terminal", DEVICE(TIOCGWINSZ) },
 	{ SYS_ioctl, L, "is it a terminal?", DEVICE(TCGETS) },
 	{ SYS_ioctl, L, "a raw terminal, and back", DEVICE(TCSETS) },
+	{ SYS_ioctl, L, "the same two, of newer C libraries", DEVICE(0x802c542a /* TCGETS2 */) },
+	{ SYS_ioctl, L, "the same two, of newer C libraries", DEVICE(0x402c542b /* TCSETS2 */) },
 
 	/* Bytes, by descriptors that are open. */
 	{ SYS_read, C | L, "eventfds, consoles", ANY },
@@ -107,8 +109,7 @@ static const struct line lines[] = {
 	{ SYS_recvmsg, L, "sockets, and the broker's answers", ANY },
 	{ SYS_sendmsg, L, "sockets, and questions to the broker", ANY },
 	{ SYS_accept4, L, "a client of a console", ANY },
-	{ SYS_newfstatat, L, "the size of what is open, not of a path",
-	  ARG_MASKED(3, AT_EMPTY_PATH, AT_EMPTY_PATH) },
+	{ SYS_fstat, L, "the size of what is open", ANY },
 	{ SYS_fcntl, L, "a second descriptor of a client", ARG(1, F_DUPFD_CLOEXEC) },
 	{ SYS_fcntl, L, "the log's stream", ARG(1, F_GETFL) },
 	{ SYS_flock, L, "a disk's lock, at its end", ARG(1, LOCK_UN) },
@@ -183,9 +184,11 @@ static const struct line lines[] = {
 	{ SYS_getpid, B, "signals to threads", ANY },
 	{ SYS_rt_sigaction, B, "the kick of a vCPU", ANY },
 	{ SYS_signalfd4, B, "signals by descriptor", ANY },
-	{ SYS_prlimit64, B, "the last limits", ANY },
+	{ SYS_prlimit64, B, "the last limits, our own", ARG(0, 0) },
 	{ SYS_dup, B, "how many descriptors there are", ANY },
-	{ SYS_fcntl, B, "eventfds", ANY },
+	{ SYS_fcntl, B, "streams", ARG(1, F_SETFL) },
+	{ SYS_fcntl, B, "streams", ARG(1, F_GETFD) },
+	{ SYS_fcntl, B, "streams", ARG(1, F_SETFD) },
 	{ SYS_eventfd2, B, "interrupts", ANY },
 	{ SYS_seccomp, B, "the threads' own filters", ANY },
 };
@@ -195,6 +198,7 @@ static const struct {
 	int call, error;
 	const char *why;
 } declined[] = {
+	{ SYS_newfstatat, ENOSYS, "the C library's fstat(), of a stream: it does without" },
 	{ SYS_mremap, ENOMEM, "realloc() of much: it copies instead" },
 	{ SYS_clone3, ENOSYS, "a thread: its flags cannot be looked at; clone() follows" },
 };

@@ -156,16 +156,33 @@ void jail_watch(const struct jail *j)
 
 static int note(struct jail *j, enum jail_layer l, int rc, struct err *e)
 {
-	j->failed[l] = -rc;
+	if (rc < 0 || !j->failed[l])
+		j->failed[l] = -rc;
 	if (rc == 0 || j->mode != JAIL_STRICT)
 		return 0;
 	return err_set(e, rc, "--jail strict: %s: %s; --jail on does without", layers[l].name,
 		       strerror(-rc));
 }
 
+/* Tokens and passwords are often there. The name of the terminal is still wanted. */
+static void forget_environment(void)
+{
+	char **kept = environ;
+
+	for (char **v = environ; v && *v; v++) {
+		if (strncmp(*v, "TERM=", 5) == 0)
+			*kept++ = *v;
+		else
+			explicit_bzero(*v, strlen(*v));
+	}
+	if (kept)
+		*kept = NULL;
+}
+
 /* What needs /proc, or a path, while there still is one. */
 static void prepare(struct jail *j)
 {
+	forget_environment();
 	/* One heap for all threads: the ninth would have the C library look for the number of CPUs
 	 * in /sys. */
 	mallopt(M_ARENA_MAX, 1);

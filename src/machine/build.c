@@ -11,7 +11,9 @@
  */
 #include "machine.h"
 #include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
+#include <unistd.h>
 #include <vmm/base/util.h>
 #include <vmm/host/chardev.h>
 #include <vmm/host/core_sched.h>
@@ -55,9 +57,28 @@ static int read_images(struct machine *m, struct err *e)
 	return 0;
 }
 
+/* What comes by it may be meant for somebody else, who started us with it by chance. */
+static void give_up_stdin(const struct machine *m)
+{
+	const struct vm_config *cfg = m->cfg;
+	bool used = cfg->serial.kind == CHARDEV_STDIO;
+	int fd;
+
+	for (unsigned int i = 0; i < console_spec_n_ports(&cfg->console); i++)
+		used |= console_spec_chardev(&cfg->console, i).kind == CHARDEV_STDIO;
+	if (used || m->jail->mode == JAIL_OFF)
+		return;
+	fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
+	if (fd >= 0) {
+		dup2(fd, STDIN_FILENO);
+		close(fd);
+	}
+}
+
 /* Everything that has a name is open now. */
 static int enter_jail(struct machine *m, struct err *e)
 {
+	give_up_stdin(m);
 	emergency_seal();
 	inherited_close();
 	if (jail_enter(m->jail, e) < 0)

@@ -13,11 +13,14 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
+#include <vmm/base/util.h>
 #include <vmm/block/blk.h>
 #include <vmm/boot/kernel_cache.h>
 #include <vmm/host/emergency.h>
 #include <vmm/host/sock.h>
 #include <vmm/machine/outside.h>
+
+#define TIMEOUT_GRACE_NS (60 * NS_PER_S) /* of --timeout, for a VM that has last words */
 
 /* Jobs: in the process outside --------------------------------------------------------------- */
 
@@ -267,8 +270,13 @@ static void tell_limits(const struct outside *o)
 
 int outside_wait(struct outside *o, struct broker_end *end, struct err *e)
 {
-	int rc = broker_serve(&o->broker, end, e);
+	uint64_t timeout = o->cfg->timeout_ns;
+	int rc;
 
+	/* The VM's own clock is the VM's. */
+	if (timeout && timeout < UINT64_MAX / 2)
+		o->broker.kill_at_ns = o->cfg->start_ns + timeout + TIMEOUT_GRACE_NS;
+	rc = broker_serve(&o->broker, end, e);
 	if (o->cgroup.leaf)
 		tell_limits(o);
 	emergency_guard_end();

@@ -20,6 +20,8 @@ enum image_kind {
 struct image {
 	int fd; /* -1: closed */
 	uint64_t size; /* bytes; as it was when opened */
+	const uint8_t *bytes; /* all of them, where they were read before; borrowed; NULL: they are
+				 in the file */
 	char name[128]; /* for messages: the path, cut at the front if long */
 };
 

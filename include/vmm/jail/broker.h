@@ -36,6 +36,8 @@ struct broker { /* in both processes */
 	/* The broker's */
 	pid_t pid; /* of the VM, as seen from here */
 	int signal_fd;
+	uint64_t kill_at_ns; /* CLOCK_MONOTONIC; it has been asked to end, and must have by then; 0:
+				no */
 	const struct broker_job *jobs;
 	unsigned int n_jobs;
 	bool takes_logs; /* JAIL_LOG; else nobody has any to give */
@@ -48,6 +50,7 @@ struct broker_end {
 	int status; /* as from wait(2) */
 	bool was_denied; /* it has told of a call that its jail has denied */
 	struct jail_denial denial;
+	bool was_killed; /* it had not ended in time when it was asked to */
 };
 
 /*

@@ -113,6 +113,7 @@ static int read_bytes(struct kernel *k, struct err *e)
 		return err_set(e, -ENOMEM, "%s: out of memory", k->file.name);
 	if (image_read(&k->file, 0, k->bytes, k->file.size, e) < 0)
 		return e->code;
+	k->file.bytes = k->bytes;
 	kernel_cache_open(&k->cache, k->bytes, k->file.size);
 	return 0;
 }
@@ -163,6 +164,7 @@ void arch_kernel_forget(struct kernel *k)
 {
 	free(k->bytes);
 	k->bytes = NULL;
+	k->file.bytes = NULL;
 }
 
 void arch_kernel_close(struct kernel *k)
