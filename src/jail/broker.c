@@ -108,7 +108,7 @@ static ssize_t receive_message(int from, void *data, size_t len, int *fd)
 int broker_ask(const struct broker *b, unsigned int job, uint64_t value, int *give)
 {
 	struct request r = { .job = job, .is_request = 1, .value = value };
-	struct answer a;
+	struct answer a = { 0 };
 	int fd, rc = send_message(b->fd, &r, sizeof(r), -1, 0);
 	ssize_t n;
 
