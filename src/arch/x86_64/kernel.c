@@ -55,8 +55,7 @@ static int read_elf(struct kernel *k, struct err *e)
 static int unpack(struct kernel *k, struct err *e)
 {
 	const struct bzimage *bz = &k->bz;
-	struct kernel_cache_payload p = { k->bytes + bz->payload_off, bz->payload_len,
-					  bz->unpacked_len };
+	struct kernel_cache_payload p;
 	bool hit = false;
 	int fd = -1;
 
@@ -64,6 +63,8 @@ static int unpack(struct kernel *k, struct err *e)
 	if (!k->bytes || !range_inside(bz->payload_off, bz->payload_len, k->file.size))
 		return err_set(e, ERR_IMAGE, "%s: truncated: its payload is not all there",
 			       k->file.name);
+	p = (struct kernel_cache_payload){ k->bytes + bz->payload_off, bz->payload_len,
+					   bz->unpacked_len };
 	if (kernel_cache_get(k->cache, &fd, &p, &hit, e) < 0)
 		return err_wrap(e, "%s", k->file.name);
 	log_info("%s: unpacked kernel %s", k->file.name, hit ? "from the cache" : "made now");
