@@ -150,11 +150,13 @@ static int open_unix(struct chardev_fds *f, const struct chardev_spec *spec, str
 	if (is_stale_socket(&a))
 		unlink(a.sun_path);
 	f->listen_fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-	if (f->listen_fd < 0 || bind(f->listen_fd, (struct sockaddr *)&a, sizeof(a)) < 0)
+	/* The mode before it has a name: that could lead elsewhere afterwards. */
+	if (f->listen_fd < 0 || fchmod(f->listen_fd, 0600) < 0 ||
+	    bind(f->listen_fd, (struct sockaddr *)&a, sizeof(a)) < 0)
 		return open_failed(e, spec);
 	f->unlink_id = emergency_keep_unlink(a.sun_path);
 	VMM_BUG_ON(f->unlink_id < 0); /* more than a machine has chardevs */
-	if (chmod(a.sun_path, 0600) < 0 || listen(f->listen_fd, 1) < 0)
+	if (listen(f->listen_fd, 1) < 0)
 		return open_failed(e, spec);
 	return 0;
 }

@@ -17,6 +17,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 #include <vmm/host/emergency.h>
+#include <vmm/host/path.h>
 #include <vmm/host/sock.h>
 
 #define SOCK_FLAGS (SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK)
@@ -31,22 +32,51 @@ static bool address_of(struct sockaddr_un *a, const char *path)
 	return true;
 }
 
-int sock_connect(const char *path)
+/*
+ * connect(2) knows no flags and follows links: root's goes to what path_open() has found. 0: no
+ * detour is needed; else a descriptor for as long as the address is used, or -errno.
+ */
+static int detour(struct sockaddr_un *a, const char *path)
 {
-	struct sockaddr_un a;
-	int fd, error;
+	struct err e;
+	int at;
 
-	if (!address_of(&a, path))
-		return -ENAMETOOLONG;
-	fd = socket(AF_UNIX, SOCK_FLAGS, 0);
+	if (geteuid() != 0)
+		return 0;
+	at = path_open(path, O_PATH | O_CLOEXEC, 0, &e);
+	if (at >= 0)
+		snprintf(a->sun_path, sizeof(a->sun_path), "/proc/self/fd/%d", at);
+	return at;
+}
+
+static int connect_to(const struct sockaddr_un *a)
+{
+	int fd = socket(AF_UNIX, SOCK_FLAGS, 0), error;
+
 	if (fd < 0)
 		return -errno;
 	/* Of a local socket, a full backlog is EAGAIN; nothing is ever in progress (unix(7)). */
-	if (connect(fd, (struct sockaddr *)&a, sizeof(a)) == 0)
+	if (connect(fd, (const struct sockaddr *)a, sizeof(*a)) == 0)
 		return fd;
 	error = errno;
 	close(fd);
 	return -error;
+}
+
+int sock_connect(const char *path)
+{
+	struct sockaddr_un a;
+	int at, fd;
+
+	if (!address_of(&a, path))
+		return -ENAMETOOLONG;
+	at = detour(&a, path);
+	if (at < 0)
+		return at;
+	fd = connect_to(&a);
+	if (at > 0)
+		close(at);
+	return fd;
 }
 
 /*
@@ -79,10 +109,12 @@ static bool is_socket(const char *path)
 static int listen_at(struct sock_listener *l, const struct sockaddr_un *a, struct err *e)
 {
 	l->fd = socket(AF_UNIX, SOCK_FLAGS, 0);
-	if (l->fd < 0 || bind(l->fd, (const struct sockaddr *)a, sizeof(*a)) < 0)
+	/* Before it has a name: that could lead elsewhere afterwards. */
+	if (l->fd < 0 || fchmod(l->fd, 0600) < 0 ||
+	    bind(l->fd, (const struct sockaddr *)a, sizeof(*a)) < 0)
 		return err_errno(e, "%s", l->path);
 	l->undo = emergency_keep_unlink(l->path);
-	if (chmod(l->path, 0600) < 0 || listen(l->fd, 1) < 0) {
+	if (listen(l->fd, 1) < 0) {
 		err_errno(e, "%s", l->path);
 		emergency_undo_unlink(l->undo);
 		return e->code;

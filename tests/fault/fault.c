@@ -264,7 +264,7 @@ FAULT(int, linkat, (int dir, const char *path, int to_dir, const char *to, int f
       (dir, path, to_dir, to, flags), -1, ENOSPC)
 FAULT(int, renameat, (int dir, const char *from, int to_dir, const char *to),
       (dir, from, to_dir, to), -1, ENOSPC)
-FAULT(int, chmod, (const char *path, mode_t mode), (path, mode), -1, EPERM)
+FAULT(int, fchmod, (int fd, mode_t mode), (fd, mode), -1, EPERM)
 FAULT(int, unlink, (const char *path), (path), -1, EPERM)
 FAULT(int, unlinkat, (int dir, const char *path, int flags), (dir, path, flags), -1, EPERM)
 

@@ -198,6 +198,28 @@ START_TEST(the_socket_is_for_this_user_alone)
 }
 END_TEST
 
+/* An ordinary user cannot make links of others, nor does any of his lead to what he may not use. */
+START_TEST(root_does_not_connect_where_somebody_elses_link_leads)
+{
+	char link[sizeof(path) + 8];
+	int fd;
+
+	setup();
+	ck_ok(open_end(&one));
+	snprintf(link, sizeof(link), "%s-link", path);
+	ck_assert_int_eq(symlink(path, link), 0);
+	fd = sock_connect(link);
+	ck_assert_int_ge(fd, 0);
+	close(fd);
+	if (geteuid() == 0) {
+		ck_assert_int_eq(lchown(link, 12345, 12345), 0);
+		ck_assert_int_eq(sock_connect(link), -ELOOP);
+	}
+	unlink(link);
+	teardown();
+}
+END_TEST
+
 START_TEST(a_stale_socket_is_replaced)
 {
 	struct sockaddr_un a = { .sun_family = AF_UNIX };
@@ -600,6 +622,7 @@ static Suite *suite(void)
 	UNIT_TEST(s, the_first_listens_the_second_connects_and_frames_pass_both_ways);
 	UNIT_TEST(s, the_two_ends_have_different_addresses);
 	UNIT_TEST(s, the_socket_is_for_this_user_alone);
+	UNIT_TEST(s, root_does_not_connect_where_somebody_elses_link_leads);
 	UNIT_TEST(s, a_stale_socket_is_replaced);
 	UNIT_TEST(s, what_is_no_socket_is_left_alone);
 	UNIT_TEST(s, a_folder_that_is_not_there_is_told);
