@@ -463,13 +463,13 @@ END_TEST
 
 /* Races --------------------------------------------------------------------------------------- */
 
-static volatile bool over;
+static bool over; /* atomic */
 
 static void *exchange(void *arg)
 {
 	const char *const *names = arg;
 
-	while (!over)
+	while (!__atomic_load_n(&over, __ATOMIC_RELAXED))
 		syscall(SYS_renameat2, AT_FDCWD, names[0], AT_FDCWD, names[1], RENAME_EXCHANGE);
 	return NULL;
 }
@@ -482,7 +482,7 @@ static void race(const char *const names[2], const char *path)
 	struct stat st, want;
 
 	ck_assert_int_eq(stat(at("alice/file"), &want), 0);
-	over = false;
+	__atomic_store_n(&over, false, __ATOMIC_RELAXED);
 	ck_assert_int_eq(pthread_create(&thread, NULL, exchange, (void *)(uintptr_t)names), 0);
 	for (unsigned int i = 0; i < 20000 || ((!n_opened || !n_refused) && i < 2000000); i++) {
 		int fd = path_walk(path, O_RDONLY | O_CLOEXEC, 0, trusted, &e);
@@ -494,7 +494,7 @@ static void race(const char *const names[2], const char *path)
 		if (fd >= 0)
 			close(fd);
 	}
-	over = true;
+	__atomic_store_n(&over, true, __ATOMIC_RELAXED);
 	pthread_join(thread, NULL);
 	ck_assert_uint_gt(n_opened, 0);
 	ck_assert_uint_gt(n_refused, 0);
