@@ -369,7 +369,7 @@ static const char *told(const char *name, const char *otherwise)
 {
 	const char *s = getenv(name);
 
-	return s ? s : otherwise;
+	return s ? strdup(s) : otherwise;
 }
 
 static void prepare(void)
@@ -407,7 +407,8 @@ static void __attribute__((constructor)) read_plan(void)
 	static const char *const roles[] = {
 		[VCPU] = "vcpu:", [LOOP] = "loop:", [WORKER] = "worker:"
 	};
-	char *s = getenv("DOOR");
+	/* A copy: the program forgets its environment before the attack. */
+	char *s = getenv("DOOR") ? strdup(getenv("DOOR")) : NULL;
 
 	if (!s)
 		return;
