@@ -27,6 +27,7 @@
 #include <unistd.h>
 #include <vmm/base/bug.h>
 #include <vmm/base/util.h>
+#include <vmm/host/sock.h>
 #include <vmm/host/tap.h>
 
 /* What the guest has sent and the host has not dealt with: bounded, then we wait. */
@@ -248,7 +249,7 @@ static void on_message(void *arg, uint32_t events)
 	ssize_t n;
 
 	(void)events;
-	n = recv(w->ev.fd, buf, sizeof(buf), MSG_DONTWAIT);
+	n = sock_receive(w->ev.fd, buf, sizeof(buf));
 	if (n >= 0 || errno == ENOBUFS)
 		w->changed(w->arg);
 }
