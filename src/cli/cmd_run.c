@@ -15,6 +15,7 @@
 #include <vmm/machine/config.h>
 #include <vmm/machine/machine.h>
 #include <vmm/machine/outside.h>
+#include <vmm/machine/timeline.h>
 
 static int set_kernel(void *c, const char *v, struct err *e)
 {
@@ -166,6 +167,13 @@ static int set_trace(void *c, const char *v, struct err *e)
 	return 0;
 }
 
+static int set_timeline(void *c, const char *v, struct err *e)
+{
+	(void)e;
+	((struct vm_config *)c)->timeline_path = v;
+	return 0;
+}
+
 static int set_jail(void *c, const char *v, struct err *e)
 {
 	if (config_parse_jail(c, v, e) < 0)
@@ -248,6 +256,8 @@ const struct opt run_options[] = {
 	  set_stats },
 	{ "trace", "exits[=FILE]", "Writes one line for each exit from the guest, decoded.",
 	  set_trace },
+	{ "timeline", "FILE.svg|FILE.json",
+	  "Draws where each millisecond of a start goes, in vmm and in the guest.", set_timeline },
 	{ "jail", "on|strict|log|off",
 	  "What the VM's process gives up before the guest starts. on (default): all that this\n"
 	  "host lets it give up. strict: all, or it is an error. log: calls that it must not make\n"
@@ -384,8 +394,11 @@ int cmd_run(int argc, char *const *argv, struct err *e)
 	cfg.start_ns = evloop_now_ns();
 	rc = opts_parse(run_options, argc, argv, &cfg, e);
 	config_settle(&cfg);
+	if (rc == 0 && cfg.timeline_path)
+		rc = timeline_open(&cfg.timeline, cfg.timeline_path, cfg.start_ns, e);
 	if (rc == 0)
 		rc = cli_run_vm(&cfg, NULL, &inside, e);
+	timeline_close(cfg.timeline);
 	config_fini(&cfg);
 	return rc;
 }

@@ -186,13 +186,22 @@ static int save_state(struct machine *m, struct err *e)
 /* Nothing of it is asked of /dev/kvm again. */
 static int create_kernels_half(struct machine *m, struct err *e)
 {
-	if (kvm_vm_create(&m->vm, &m->sys, e) < 0 || map_ram(m, e) < 0)
+	struct timeline *t = m->cfg->timeline;
+
+	timeline_phase(t, "KVM_CREATE_VM");
+	if (kvm_vm_create(&m->vm, &m->sys, e) < 0)
 		return e->code;
-	if (arch_vm_init(&m->vm, &m->cfg->cpus, e) < 0)
+	timeline_phase(t, "give KVM the RAM, make interrupt controllers");
+	if (map_ram(m, e) < 0 || arch_vm_init(&m->vm, &m->cfg->cpus, e) < 0)
 		return e->code;
+	timeline_phase(t, "load the kernel, the initrd and tables into RAM");
 	if (arch_load(&m->boot, m->mem, e) < 0)
 		return e->code;
-	if (create_vcpus(m, e) < 0 || save_state(m, e) < 0)
+	timeline_phase(t, "make the vCPUs");
+	if (create_vcpus(m, e) < 0)
+		return e->code;
+	timeline_phase(t, "save the state that a reset brings back");
+	if (save_state(m, e) < 0)
 		return e->code;
 	kvm_sys_close(&m->sys);
 	return 0;
@@ -226,6 +235,7 @@ static int build(struct machine *m, struct err *e)
 {
 	const struct vm_config *cfg = m->cfg;
 
+	timeline_phase(cfg->timeline, "open KVM and the initrd");
 	/* Threads get the cookie of the one that makes them. */
 	if (cfg->core_scheduling && core_sched_enable(CORE_SCHED_SMT, e) < 0)
 		return err_wrap(e, "--core-scheduling");
@@ -235,8 +245,10 @@ static int build(struct machine *m, struct err *e)
 		return e->code;
 	if (evloop_create(&m->loop, e) < 0)
 		return e->code;
+	timeline_phase(cfg->timeline, "reserve RAM");
 	if (create_ram(m, e) < 0)
 		return e->code;
+	timeline_phase(cfg->timeline, "make the devices");
 	if (bus_create(&m->pio, "port", UINT16_MAX, e) < 0 ||
 	    bus_create(&m->mmio, "address", UINT64_MAX, e) < 0)
 		return e->code;
@@ -247,7 +259,11 @@ static int build(struct machine *m, struct err *e)
 	stats_init();
 	if (cfg->stats_path && stats_check(cfg->stats_path, e) < 0)
 		return err_wrap(e, "--stats");
-	if (enter_jail(m, e) < 0 || read_images(m, e) < 0)
+	timeline_phase(cfg->timeline, "enter the jail");
+	if (enter_jail(m, e) < 0)
+		return e->code;
+	timeline_phase(cfg->timeline, "look at the kernel, unpack it if it has to be");
+	if (read_images(m, e) < 0)
 		return e->code;
 	return create_kernels_half(m, e);
 }

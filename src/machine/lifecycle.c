@@ -8,6 +8,7 @@
 #include "machine.h"
 #include <errno.h>
 #include <signal.h>
+#include <stdio.h>
 #include <string.h>
 #include <vmm/base/util.h>
 #include <vmm/dev/acpi_pm.h>
@@ -258,6 +259,23 @@ static void write_stats(struct machine *m)
 		log_warn("--stats: %s", e.text);
 }
 
+static void write_timeline(struct machine *m)
+{
+	struct timeline *t = m->cfg->timeline;
+	char text[64];
+	struct err e;
+
+	for (unsigned int i = 0; i < m->n_virtio && t; i++) {
+		const struct virtio_dev *v = m->virtio[i];
+
+		snprintf(text, sizeof(text), "(%s has a driver)", v->name);
+		if (v->driven_ns != 0)
+			timeline_event(t, text, v->driven_ns);
+	}
+	if (timeline_write(t, &e) < 0)
+		log_warn("--timeline %s: %s", m->cfg->timeline_path, e.text);
+}
+
 static void on_signal(void *arg, int signo)
 {
 	struct machine *m = arg;
@@ -337,15 +355,19 @@ int machine_run(struct machine *m, struct vm_result *result, struct err *e)
 		evloop_timer_set(m->loop, &m->timeout,
 				 cfg->start_ns +
 					 min_u64(cfg->timeout_ns, UINT64_MAX - cfg->start_ns));
+	timeline_phase(cfg->timeline, "start the threads");
 	rc = start_threads(m, e);
+	timeline_phase(cfg->timeline, "close the jail");
 	if (rc == 0)
 		rc = close_jail(m, e);
+	timeline_phase(cfg->timeline, "wake the vCPUs");
 	for (unsigned int i = 0; i < m->n_chardevs && rc == 0; i++)
 		chardev_start(m->chardevs[i]);
 	if (rc == 0) {
 		go_on(m);
 		evloop_run(m->loop);
 	}
+	timeline_guest_ends(cfg->timeline);
 	stop_all(m);
 	evloop_timer_cancel(&m->timeout);
 	watch_stop(m);
@@ -355,6 +377,7 @@ int machine_run(struct machine *m, struct vm_result *result, struct err *e)
 	evloop_unpost(m->loop, &m->event_task);
 	if (cfg->stats_path)
 		write_stats(m);
+	write_timeline(m);
 	m->result.expected = watch_has_expected(m);
 	peripherals_tell_unused(m);
 	*result = m->result;

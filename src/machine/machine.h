@@ -18,6 +18,7 @@
 #include <vmm/machine/config.h>
 #include <vmm/machine/machine.h>
 #include <vmm/machine/outside.h>
+#include <vmm/machine/timeline.h>
 #include <vmm/machine/vcpu.h>
 #include <vmm/mem/gmem.h>
 

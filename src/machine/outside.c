@@ -208,6 +208,7 @@ static int start_guard(struct outside *o, struct err *e)
 
 static int split(struct outside *o, struct err *e)
 {
+	timeline_phase(o->cfg->timeline, "become two processes");
 	if (create_cgroup(o, e) < 0 || start_guard(o, e) < 0)
 		return e->code;
 	if (broker_fork(&o->broker, &o->jail, o->jobs, OUTSIDE_JOBS, e) < 0) {
@@ -248,6 +249,7 @@ int outside_open(struct outside *o, struct vm_config *cfg, struct err *e)
 	};
 	jail_init(&o->jail, cfg->jail);
 	tell_nets(o, cfg);
+	timeline_phase(cfg->timeline, "open the kernel, and find it in the cache");
 	fflush(stdout); /* or it would be said twice */
 	if (arch_kernel_open(&o->kernel, cfg->kernel, cfg->boot, e) < 0 || split(o, e) < 0) {
 		outside_close(o);

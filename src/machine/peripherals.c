@@ -185,7 +185,7 @@ static bool is_missed(const struct machine *m, const struct virtio_dev *v)
 	bool went_wrong = r->end == END_PANIC || r->end == END_CRASH || r->end == END_TIMEOUT ||
 			  (m->cfg->expect && !r->expected);
 
-	if (v->was_driven || v->ops->id == VIRTIO_ID_RNG)
+	if (v->driven_ns != 0 || v->ops->id == VIRTIO_ID_RNG)
 		return false;
 	return went_wrong || (v == m->virtio_console && r->end != END_SIGNAL);
 }

@@ -112,6 +112,8 @@ static void *vcpu_main(void *arg)
 			continue;
 		}
 		pthread_mutex_unlock(&v->lock);
+		if (v->index == 0)
+			timeline_guest_starts(v->machine->cfg->timeline);
 		run(v);
 		pthread_mutex_lock(&v->lock);
 	}

@@ -92,6 +92,7 @@ static void feed(struct watch *w, uint8_t byte)
 
 void watch_output(void *watch, const uint8_t *data, size_t len)
 {
+	timeline_output(((const struct watch *)watch)->machine->cfg->timeline, data, len);
 	for (size_t i = 0; i < len; i++)
 		feed(watch, data[i]);
 }

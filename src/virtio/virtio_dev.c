@@ -167,7 +167,8 @@ void virtio_dev_push(struct virtio_dev *v, unsigned int qi, uint16_t head, uint3
 static void start(struct virtio_dev *v)
 {
 	v->status |= VIRTIO_CONFIG_S_DRIVER_OK;
-	v->was_driven = true;
+	if (v->driven_ns == 0)
+		v->driven_ns = evloop_now_ns();
 	for (unsigned int i = 0; i < v->n_queues; i++) {
 		struct virtq *q = &v->queues[i].vq;
 

@@ -197,6 +197,19 @@ every_address_answers() {
 	has out "all addresses answered"
 }
 
+# Where the time goes --------------------------------------------------------------------------------------------------
+
+a_timeline_has_the_vmm_and_the_guest() {
+	status 42 vm exit_status --cmdline status=42 --timeline "$T/t.svg"
+	for text in "load the program" "enter the jail" KVM_CREATE_VM "(its first instruction)" "stop, and"; do
+		has t.svg "$text"
+	done
+	status 0 vm poweroff --timeline "$T/t.json"
+	has t.json '"what": "powering off"'
+	status 124 vm spin_halted --timeout 1s --timeline "$T/t.json"
+	has t.json '"what": "stop, and'
+}
+
 # Tracing -------------------------------------------------------------------------------------------------------------
 
 trace_prints_each_exit_with_its_value() {

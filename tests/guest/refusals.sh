@@ -33,7 +33,7 @@ root_follows_nobodys_link_into_a_folder_of_its_own() {
 	cp "$GUESTS/poweroff.elf" own/kernel
 	truncate -s 64K own/disk
 	echo keep >own/file
-	for f in kernel disk file new; do ln -s ../own/$f users/$f; done
+	for f in kernel disk file new t.svg; do ln -s ../own/$f users/$f; done
 	ln -s ../own users/folder
 	chown -hR 12345 users
 	refused 125 "users/kernel: $text" kernel users/kernel
@@ -41,7 +41,7 @@ root_follows_nobodys_link_into_a_folder_of_its_own() {
 	for option in "--disk users/disk" "--disk users/disk,ro" "--initrd users/disk" \
 		"--serial file=users/file" "--serial file=users/new" "--console file=users/new" \
 		"--port p=file=users/file" "--trace exits=users/file" "--trace exits=users/new" \
-		"--stats users/file" "--stats users/new"; do
+		"--stats users/file" "--stats users/new" "--timeline users/t.svg"; do
 		# shellcheck disable=SC2086 # two words
 		refused 125 "$text: name the file itself" kernel own/kernel $option
 	done
@@ -235,6 +235,8 @@ wrong_options_are_named_with_the_remedy() {
 	option "No such file" --serial unix=/nowhere/s
 	option "longer than" --serial "unix=$(printf 'x%.0s' {1..200})"
 	option "No such file" --trace exits=/nowhere/trace
+	option "ends in .svg or .json" --timeline picture.png
+	option "No such file" --timeline /nowhere/t.svg
 	refused 125 "--kernel FILE is needed" "$VMM" run
 	refused 125 "did you mean run" "$VMM" runn
 	refused 125 "vmm help" "$VMM" frobnicate

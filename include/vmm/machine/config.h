@@ -69,6 +69,8 @@ struct vm_config { /* strings are borrowed from argv or the environment, except 
 	const char *trace_path; /* NULL: stderr */
 	exit_watch_fn on_exit; /* NULL: nobody watches */
 	void *on_exit_arg;
+	const char *timeline_path; /* NULL: not wanted */
+	struct timeline *timeline; /* NULL, or what is noted for it; owned by whoever began it */
 	uint64_t start_ns; /* CLOCK_MONOTONIC, when the process began */
 	enum jail_mode jail;
 	struct outside *outside; /* NULL: there is nobody, and no jail; see outside.h */

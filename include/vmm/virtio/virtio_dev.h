@@ -87,7 +87,7 @@ struct virtio_dev { /* embedded in every device type */
 	uint64_t features; /* the driver's choice; checked at FEATURES_OK */
 	uint8_t config_generation;
 	bool no_dma; /* the transport may not let it touch RAM */
-	bool was_driven; /* a driver has set DRIVER_OK, at some time */
+	uint64_t driven_ns; /* when a driver has set DRIVER_OK for the first time; 0: none has */
 	struct virtio_queue *queues;
 	unsigned int n_queues;
 	const struct virtio_transport_ops *transport;
