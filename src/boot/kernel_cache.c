@@ -8,6 +8,12 @@
  * The name is a hash of the whole image, made before anything of it has been looked at: an image
  * that takes over the process which unpacks it can spoil the entry of that image, and no other.
  *
+ * Reading and hashing an image is most of what a start costs, so a file that has been hashed is
+ * remembered: a symbolic link to the entry, whose name is what the file system knows of the file
+ * (device, inode, size, times). Whoever changes the file changes its ctime, which nobody can set;
+ * only within the clock's grain it may stay what it was, so a file that has just changed is not
+ * remembered.
+ *
  * How an entry is made: an O_TMPFILE, which has no name and so vanishes with us whatever kills us,
  * is filled and then linked to its name, all at once. Two VMMs that make the same entry do not
  * disturb each other: the second link fails and that is fine. After a power failure an entry may
@@ -28,6 +34,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 #include <vmm/base/log.h>
 #include <vmm/base/util.h>
@@ -43,11 +50,16 @@
 #define NAME_LEN (2 * HASH_BYTES)
 #define ENTRY_MODE 0400
 #define MAX_EVICTIONS 1024 /* per call: if others add as fast as we remove, let them */
+#define LINK_PREFIX "file-"
+#define LINK_SIZE 160 /* of its name, with the NUL: seven numbers */
+#define MAX_LINKS 128u
+#define SETTLED_S 2 /* the coarsest grain of a file system's clock is that of FAT */
 
 struct kernel_cache {
 	int dir; /* -1: there is no cache */
 	char path[PATH_MAX]; /* for messages */
-	char name[NAME_LEN + 1]; /* of the one entry that is asked for */
+	char name[NAME_LEN + 1]; /* of the one entry that is asked for; empty: not known */
+	char link[LINK_SIZE]; /* of the file; empty: it is not to be remembered */
 	int found; /* the entry; -1: there is none */
 	int made; /* becomes the entry; -1: there is none */
 	uint64_t made_bytes; /* that it must have then */
@@ -157,10 +169,17 @@ static int open_entry(const struct kernel_cache *c)
 	return -1;
 }
 
+static bool is_link_name(const char *name)
+{
+	return strncmp(name, LINK_PREFIX, strlen(LINK_PREFIX)) == 0 && strlen(name) < LINK_SIZE;
+}
+
+/* Of the entries, or of the links. */
 struct census {
-	uint64_t bytes; /* of all entries */
+	uint64_t bytes;
+	unsigned int n;
 	struct timespec oldest_used;
-	char oldest[NAME_LEN + 1]; /* empty: there are no entries */
+	char oldest[NAME_MAX + 1]; /* empty: there are none */
 };
 
 static bool older(struct timespec a, struct timespec b)
@@ -168,7 +187,7 @@ static bool older(struct timespec a, struct timespec b)
 	return a.tv_sec != b.tv_sec ? a.tv_sec < b.tv_sec : a.tv_nsec < b.tv_nsec;
 }
 
-static bool count_entries(const struct kernel_cache *c, struct census *n)
+static bool count(const struct kernel_cache *c, bool (*is_one)(const char *name), struct census *n)
 {
 	int fd = openat(c->dir, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	DIR *d = fd < 0 ? NULL : fdopendir(fd);
@@ -182,13 +201,14 @@ static bool count_entries(const struct kernel_cache *c, struct census *n)
 		return false;
 	}
 	while ((entry = readdir(d))) {
-		if (!is_entry_name(entry->d_name) ||
+		if (!is_one(entry->d_name) ||
 		    fstatat(c->dir, entry->d_name, &st, AT_SYMLINK_NOFOLLOW) < 0)
 			continue; /* not ours to count, or gone meanwhile */
+		n->n++;
 		n->bytes += (uint64_t)st.st_size;
 		if (n->oldest[0] == '\0' || older(st.st_mtim, n->oldest_used)) {
 			n->oldest_used = st.st_mtim;
-			memcpy(n->oldest, entry->d_name, sizeof(n->oldest));
+			snprintf(n->oldest, sizeof(n->oldest), "%s", entry->d_name);
 		}
 	}
 	closedir(d);
@@ -201,11 +221,67 @@ static void evict(const struct kernel_cache *c)
 	struct census n;
 
 	for (int i = 0; i < MAX_EVICTIONS; i++) {
-		if (!count_entries(c, &n) || n.bytes <= KERNEL_CACHE_MAX_BYTES)
+		if (!count(c, is_entry_name, &n) || n.bytes <= KERNEL_CACHE_MAX_BYTES)
 			return;
 		if (unlinkat(c->dir, n.oldest, 0) < 0 && errno != ENOENT)
 			return;
 		log_info("kernel cache: removed %s, the least recently used", n.oldest);
+	}
+}
+
+/* Files that have been hashed ---------------------------------------------------------------- */
+
+static bool has_settled(const struct stat *st)
+{
+	struct timespec now = { 0 };
+
+	clock_gettime(CLOCK_REALTIME, &now);
+	return st->st_ctim.tv_sec + SETTLED_S < now.tv_sec;
+}
+
+/* What the file would be remembered by; empty: it must not be. */
+static void name_link(char link[LINK_SIZE], int fd)
+{
+	struct stat st;
+
+	link[0] = '\0';
+	if (fstat(fd, &st) < 0 || !S_ISREG(st.st_mode) || !has_settled(&st))
+		return;
+	snprintf(link, LINK_SIZE, LINK_PREFIX "%jx-%jx-%jx-%jx.%lx-%jx.%lx", (uintmax_t)st.st_dev,
+		 (uintmax_t)st.st_ino, (uintmax_t)st.st_size, (uintmax_t)st.st_mtim.tv_sec,
+		 st.st_mtim.tv_nsec, (uintmax_t)st.st_ctim.tv_sec, st.st_ctim.tv_nsec);
+}
+
+static void find_by_link(struct kernel_cache *c)
+{
+	char name[NAME_LEN + 2];
+	ssize_t n;
+
+	if (c->link[0] == '\0')
+		return;
+	n = readlinkat(c->dir, c->link, name, sizeof(name) - 1);
+	if (n < 0)
+		return;
+	name[n] = '\0';
+	if (!is_entry_name(name))
+		return;
+	memcpy(c->name, name, sizeof(c->name));
+	c->found = open_entry(c);
+}
+
+/* There are no more than so many, however many files come and go. No harm if any of it fails. */
+static void remember(const struct kernel_cache *c)
+{
+	struct census n;
+
+	if (c->link[0] == '\0')
+		return;
+	unlinkat(c->dir, c->link, 0); /* one whose entry has gone */
+	if (symlinkat(c->name, c->dir, c->link) < 0)
+		return;
+	while (count(c, is_link_name, &n) && n.n > MAX_LINKS) {
+		if (unlinkat(c->dir, n.oldest, 0) < 0)
+			return;
 	}
 }
 
@@ -308,7 +384,10 @@ static int publish(struct kernel_cache *c, int *give)
 	evict(c);
 	/* Where another VMM was faster, this is the other one's. */
 	*give = open_entry(c);
-	return *give < 0 ? -ENOENT : 0;
+	if (*give < 0)
+		return -ENOENT;
+	remember(c);
+	return 0;
 }
 
 int kernel_cache_do(struct kernel_cache *c, enum kernel_cache_job job, uint64_t size, int *give)
@@ -321,7 +400,7 @@ int kernel_cache_do(struct kernel_cache *c, enum kernel_cache_job job, uint64_t 
 
 /* Using it ----------------------------------------------------------------------------------- */
 
-void kernel_cache_open(struct kernel_cache **out, const uint8_t *image, size_t len)
+void kernel_cache_open(struct kernel_cache **out, int fd)
 {
 	struct kernel_cache *c = calloc(1, sizeof(*c));
 
@@ -332,8 +411,28 @@ void kernel_cache_open(struct kernel_cache **out, const uint8_t *image, size_t l
 	cache_open(c);
 	if (c->dir < 0)
 		return;
+	name_link(c->link, fd);
+	find_by_link(c);
+}
+
+bool kernel_cache_found(const struct kernel_cache *c)
+{
+	return c && c->found >= 0;
+}
+
+void kernel_cache_find(struct kernel_cache *c, int fd, const uint8_t *image, size_t len)
+{
+	char link[LINK_SIZE];
+
+	if (!c || c->dir < 0)
+		return;
+	name_link(link, fd);
+	if (strcmp(link, c->link) != 0) /* it has changed while it was read */
+		c->link[0] = '\0';
 	if (name_entry(c, image, len)) {
 		c->found = open_entry(c);
+		if (c->found >= 0)
+			remember(c);
 		return;
 	}
 	close(c->dir);
@@ -398,26 +497,26 @@ static int unpack_to_cache(struct kernel_cache *c, const struct source *s, int *
 	return 0;
 }
 
-static bool take_found(struct kernel_cache *c, uint64_t out_len, int *fd)
+bool kernel_cache_take(struct kernel_cache *c, uint64_t out_len, int *fd)
 {
 	struct stat st;
 
-	if (c->found < 0 || fd_stat(c->found, &st) < 0 || (uint64_t)st.st_size != out_len)
+	*fd = -1;
+	if (!c || c->found < 0 || fd_stat(c->found, &st) < 0 || (uint64_t)st.st_size != out_len)
 		return false;
 	*fd = c->found;
 	c->found = -1;
 	return true;
 }
 
-int kernel_cache_get(struct kernel_cache *c, int *fd, const struct kernel_cache_payload *p,
-		     bool *hit, struct err *e)
+int kernel_cache_make(struct kernel_cache *c, int *fd, const struct kernel_cache_payload *p,
+		      struct err *e)
 {
 	struct source s = { p->data, p->len, p->out_len };
 	int rc = 0;
 
 	*fd = -1;
-	*hit = c && take_found(c, p->out_len, fd);
-	if (c && !*hit && (c->dir >= 0 || c->ask))
+	if (c && (c->dir >= 0 || c->ask))
 		rc = unpack_to_cache(c, &s, fd, e);
 	if (rc == 0 && *fd < 0)
 		rc = unpack_to_memory(&s, fd, e);

@@ -262,6 +262,7 @@ FAULT(int, rmdir, (const char *path), (path), -1, EPERM)
 FAULT(int, statfs, (const char *path, struct statfs *st), (path, st), -1, EACCES)
 FAULT(int, linkat, (int dir, const char *path, int to_dir, const char *to, int flags),
       (dir, path, to_dir, to, flags), -1, ENOSPC)
+FAULT(int, symlinkat, (const char *to, int dir, const char *path), (to, dir, path), -1, ENOSPC)
 FAULT(int, renameat, (int dir, const char *from, int to_dir, const char *to),
       (dir, from, to_dir, to), -1, ENOSPC)
 FAULT(int, fchmod, (int fd, mode_t mode), (fd, mode), -1, EPERM)

@@ -14,8 +14,10 @@ static inline int cached_get(int *fd, const uint8_t *payload, size_t len, uint64
 	struct kernel_cache *c;
 	int rc;
 
-	kernel_cache_open(&c, payload, len);
-	rc = kernel_cache_get(c, fd, &p, hit, e);
+	kernel_cache_open(&c, -1);
+	kernel_cache_find(c, -1, payload, len);
+	*hit = kernel_cache_take(c, out_len, fd);
+	rc = *hit ? 0 : kernel_cache_make(c, fd, &p, e);
 	kernel_cache_close(c);
 	return rc;
 }

@@ -16,6 +16,7 @@
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 #include <vmm/base/bytes.h>
 #include <vmm/base/log.h>
@@ -31,7 +32,17 @@ static struct {
 	bool fallocate_blind; /* fallocate() fails: EOPNOTSUPP */
 	bool write_full; /* write() to a file on a disk fails after some bytes: ENOSPC */
 	bool write_dies; /* the same, but SIGKILL */
+	time_t ahead_s; /* how much later it is */
 } fake;
+
+int clock_gettime(clockid_t id, struct timespec *t)
+{
+	int rc = (int)syscall(SYS_clock_gettime, id, t);
+
+	if (id == CLOCK_REALTIME)
+		t->tv_sec += fake.ahead_s;
+	return rc;
+}
 
 int fallocate(int fd, int mode, off_t at, off_t len)
 {
@@ -549,6 +560,199 @@ START_TEST(what_a_vmm_gets_from_the_cache_it_cannot_write_to)
 }
 END_TEST
 
+/* Files that have been hashed ---------------------------------------------------------------- */
+
+/* An image that is the payload alone. */
+static void image_path(char path[PATH_MAX], unsigned int n)
+{
+	snprintf(path, PATH_MAX, "%s/image%u", scratch, n);
+}
+
+static void write_image(unsigned int n)
+{
+	char path[PATH_MAX];
+	FILE *f;
+
+	image_path(path, n);
+	f = fopen(path, "w");
+	ck_assert_ptr_nonnull(f);
+	ck_assert_uint_eq(fwrite(payload, 1, payload_len, f), payload_len);
+	fclose(f);
+}
+
+/* As a start does it: true if nobody has had to read the image. */
+static bool start_unread(unsigned int n, void (*meanwhile)(void))
+{
+	const struct kernel_cache_payload p = { payload, payload_len, PLAIN_LEN };
+	struct kernel_cache *c;
+	char path[PATH_MAX];
+	int image, fd = -1;
+	struct err e;
+	bool found;
+
+	image_path(path, n);
+	image = open(path, O_RDONLY | O_CLOEXEC);
+	ck_assert_int_ge(image, 0);
+	kernel_cache_open(&c, image);
+	found = kernel_cache_found(c);
+	if (meanwhile)
+		meanwhile();
+	if (!found)
+		kernel_cache_find(c, image, payload, payload_len);
+	if (!kernel_cache_take(c, PLAIN_LEN, &fd))
+		ck_ok(kernel_cache_make(c, &fd, &p, &e));
+	check_content(fd);
+	close(fd);
+	kernel_cache_close(c);
+	close(image);
+	return found;
+}
+
+static unsigned int count_links(char last[PATH_MAX])
+{
+	DIR *d = opendir(cache_dir);
+	struct dirent *entry;
+	unsigned int n = 0;
+
+	ck_assert_ptr_nonnull(d);
+	while ((entry = readdir(d))) {
+		if (strncmp(entry->d_name, "file-", 5) != 0)
+			continue;
+		n++;
+		snprintf(last, PATH_MAX, "%s/%s", cache_dir, entry->d_name);
+	}
+	closedir(d);
+	return n;
+}
+
+static void scratch_with_image(void)
+{
+	scratch_make();
+	write_image(0);
+	fake.ahead_s = 4;
+}
+
+START_TEST(a_file_that_has_been_hashed_need_not_be_read_again)
+{
+	scratch_with_image();
+	ck_assert(!start_unread(0, NULL)); /* makes the entry */
+	ck_assert(start_unread(0, NULL));
+	write_image(1);
+	ck_assert(!start_unread(1, NULL)); /* finds it */
+	ck_assert(start_unread(1, NULL));
+	ck_assert(start_unread(0, NULL));
+	scratch_remove();
+}
+END_TEST
+
+START_TEST(a_file_that_has_changed_is_not_taken_for_what_it_was)
+{
+	struct timespec times[2];
+	char path[PATH_MAX];
+	struct stat before;
+
+	scratch_with_image();
+	start_unread(0, NULL);
+	image_path(path, 0);
+	ck_assert_int_eq(stat(path, &before), 0);
+	usleep(20000); /* more than the grain of the file system's clock */
+	payload[payload_len - 8] ^= 1; /* of the same length, at the same place, dated back */
+	write_image(0);
+	payload[payload_len - 8] ^= 1;
+	times[0] = before.st_atim;
+	times[1] = before.st_mtim;
+	ck_assert_int_eq(utimensat(AT_FDCWD, path, times, 0), 0);
+	ck_assert(!start_unread(0, NULL));
+	scratch_remove();
+}
+END_TEST
+
+START_TEST(a_file_that_has_just_changed_is_not_remembered)
+{
+	scratch_with_image();
+	fake.ahead_s = 0;
+	ck_assert(!start_unread(0, NULL));
+	ck_assert(!start_unread(0, NULL));
+	fake.ahead_s = -10000; /* the clock has been put back since */
+	ck_assert(!start_unread(0, NULL));
+	ck_assert(!start_unread(0, NULL));
+	scratch_remove();
+}
+END_TEST
+
+static void change_image(void)
+{
+	usleep(20000);
+	write_image(0);
+}
+
+START_TEST(a_file_that_changes_while_it_is_read_is_not_remembered)
+{
+	char link[PATH_MAX];
+
+	scratch_with_image();
+	ck_assert(!start_unread(0, change_image));
+	ck_assert_uint_eq(count_links(link), 0);
+	scratch_remove();
+}
+END_TEST
+
+START_TEST(what_is_remembered_of_an_entry_that_has_gone_is_no_use)
+{
+	static const char *const targets[] = { "/etc/passwd", "", "../image0", "0123" };
+	char link[PATH_MAX], entry[PATH_MAX + 80], name[80] = "";
+
+	scratch_with_image();
+	start_unread(0, NULL);
+	ck_assert_uint_eq(count_links(link), 1);
+	ck_assert_int_eq(readlink(link, name, sizeof(name) - 1), 64);
+	snprintf(entry, sizeof(entry), "%s/%s", cache_dir, name);
+	ck_assert_int_eq(unlink(entry), 0);
+	ck_assert(!start_unread(0, NULL));
+	ck_assert(start_unread(0, NULL));
+	for (unsigned int i = 0; i < ARRAY_SIZE(targets); i++) {
+		unlink(link);
+		if (targets[i][0] != '\0')
+			ck_assert_int_eq(symlink(targets[i], link), 0);
+		ck_assert(!start_unread(0, NULL));
+		ck_assert(start_unread(0, NULL));
+	}
+	scratch_remove();
+}
+END_TEST
+
+START_TEST(an_entry_that_is_found_unread_and_damaged_is_made_again)
+{
+	char link[PATH_MAX], entry[PATH_MAX + 80], name[80] = "";
+
+	scratch_with_image();
+	start_unread(0, NULL);
+	count_links(link);
+	ck_assert_int_eq(readlink(link, name, sizeof(name) - 1), 64);
+	snprintf(entry, sizeof(entry), "%s/%s", cache_dir, name);
+	ck_assert_int_eq(chmod(entry, 0600), 0);
+	ck_assert_int_eq(truncate(entry, PLAIN_LEN / 2), 0);
+	ck_assert(start_unread(0, NULL)); /* it is read after all: what comes out is right */
+	ck_assert(start_unread(0, NULL));
+	scratch_remove();
+}
+END_TEST
+
+START_TEST(no_more_than_so_many_files_are_remembered)
+{
+	char link[PATH_MAX];
+
+	scratch_with_image();
+	for (unsigned int i = 0; i < 140; i++) {
+		write_image(i);
+		ck_assert(!start_unread(i, NULL));
+	}
+	ck_assert_uint_eq(count_links(link), 128);
+	ck_assert(start_unread(139, NULL));
+	scratch_remove();
+}
+END_TEST
+
 static Suite *make_suite(void)
 {
 	Suite *s = suite_create("kernel_cache");
@@ -570,6 +774,13 @@ static Suite *make_suite(void)
 	UNIT_TEST(s, what_can_never_fit_is_not_put_there);
 	UNIT_TEST(s, a_payload_that_lies_is_refused_and_not_kept);
 	UNIT_TEST(s, what_a_vmm_gets_from_the_cache_it_cannot_write_to);
+	UNIT_TEST(s, a_file_that_has_been_hashed_need_not_be_read_again);
+	UNIT_TEST(s, a_file_that_has_changed_is_not_taken_for_what_it_was);
+	UNIT_TEST(s, a_file_that_has_just_changed_is_not_remembered);
+	UNIT_TEST(s, a_file_that_changes_while_it_is_read_is_not_remembered);
+	UNIT_TEST(s, what_is_remembered_of_an_entry_that_has_gone_is_no_use);
+	UNIT_TEST(s, an_entry_that_is_found_unread_and_damaged_is_made_again);
+	UNIT_TEST(s, no_more_than_so_many_files_are_remembered);
 	return s;
 }
 

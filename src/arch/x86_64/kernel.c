@@ -52,21 +52,45 @@ static int read_elf(struct kernel *k, struct err *e)
 	return 0;
 }
 
+/*
+ * All bytes, so that those whose hash is the name in the cache are those that will be unpacked,
+ * whoever may write to the file meanwhile.
+ */
+static int read_bytes(struct kernel *k, struct err *e)
+{
+	if (k->file.size > MAX_BZIMAGE)
+		return err_set(e, ERR_IMAGE, "%s: %" PRIu64 " MiB, larger than any bzImage",
+			       k->file.name, k->file.size / MIB);
+	k->bytes = malloc(k->file.size);
+	if (!k->bytes)
+		return err_set(e, -ENOMEM, "%s: out of memory", k->file.name);
+	if (image_read(&k->file, 0, k->bytes, k->file.size, e) < 0)
+		return e->code;
+	k->file.bytes = k->bytes;
+	return 0;
+}
+
 static int unpack(struct kernel *k, struct err *e)
 {
 	const struct bzimage *bz = &k->bz;
 	struct kernel_cache_payload p;
-	bool hit = false;
 	int fd = -1;
+	bool hit;
 
-	/* The file may have changed since it was read. */
-	if (!k->bytes || !range_inside(bz->payload_off, bz->payload_len, k->file.size))
-		return err_set(e, ERR_IMAGE, "%s: truncated: its payload is not all there",
-			       k->file.name);
-	p = (struct kernel_cache_payload){ k->bytes + bz->payload_off, bz->payload_len,
-					   bz->unpacked_len };
-	if (kernel_cache_get(k->cache, &fd, &p, &hit, e) < 0)
-		return err_wrap(e, "%s", k->file.name);
+	hit = kernel_cache_take(k->cache, bz->unpacked_len, &fd);
+	if (!hit) {
+		/* An entry was there, so that they were not read, but it is no good. */
+		if (!k->bytes && read_bytes(k, e) < 0)
+			return e->code;
+		/* The file may have changed since. */
+		if (!range_inside(bz->payload_off, bz->payload_len, k->file.size))
+			return err_set(e, ERR_IMAGE, "%s: truncated: its payload is not all there",
+				       k->file.name);
+		p = (struct kernel_cache_payload){ k->bytes + bz->payload_off, bz->payload_len,
+						   bz->unpacked_len };
+		if (kernel_cache_make(k->cache, &fd, &p, e) < 0)
+			return err_wrap(e, "%s", k->file.name);
+	}
 	log_info("%s: unpacked kernel %s", k->file.name, hit ? "from the cache" : "made now");
 	return image_from_fd(&k->unpacked, fd, k->file.name, e);
 }
@@ -100,22 +124,14 @@ static int read_bzimage(struct kernel *k, struct err *e)
 	return 0;
 }
 
-/*
- * All bytes, so that those whose hash is the name in the cache are those that will be unpacked,
- * whoever may write to the file meanwhile.
- */
-static int read_bytes(struct kernel *k, struct err *e)
+static int find_unpacked(struct kernel *k, struct err *e)
 {
-	if (k->file.size > MAX_BZIMAGE)
-		return err_set(e, ERR_IMAGE, "%s: %" PRIu64 " MiB, larger than any bzImage",
-			       k->file.name, k->file.size / MIB);
-	k->bytes = malloc(k->file.size);
-	if (!k->bytes)
-		return err_set(e, -ENOMEM, "%s: out of memory", k->file.name);
-	if (image_read(&k->file, 0, k->bytes, k->file.size, e) < 0)
+	kernel_cache_open(&k->cache, k->file.fd);
+	if (kernel_cache_found(k->cache))
+		return 0;
+	if (read_bytes(k, e) < 0)
 		return e->code;
-	k->file.bytes = k->bytes;
-	kernel_cache_open(&k->cache, k->bytes, k->file.size);
+	kernel_cache_find(k->cache, k->file.fd, k->bytes, k->file.size);
 	return 0;
 }
 
@@ -132,7 +148,7 @@ int arch_kernel_open(struct kernel **out, const char *path, enum boot_mode mode,
 	if (rc == 0)
 		rc = image_probe(&k->file, &k->kind, e);
 	if (rc == 0 && k->kind == IMAGE_BZIMAGE && mode == BOOT_DIRECT)
-		rc = read_bytes(k, e);
+		rc = find_unpacked(k, e);
 	if (rc < 0)
 		arch_kernel_close(k);
 	else
