@@ -44,6 +44,7 @@ struct selftest { /* what the user wants, and what has come of it */
 	const char *transport; /* NULL: those that run by default */
 	const char *cpus;
 	uint64_t ram_bytes;
+	const char *jail; /* NULL: as it is by default */
 	bool verbose;
 	bool fuzz;
 	uint64_t seed, count;
@@ -243,6 +244,8 @@ static int configure(struct vm_config *cfg, const struct selftest *t, const stru
 	snprintf(words, sizeof(words), "%s,id=selftest", disk);
 	if (config_parse_cpus(cfg, t->cpus, e) < 0)
 		return err_wrap(e, "--cpus");
+	if (t->jail && config_parse_jail(cfg, t->jail, e) < 0)
+		return err_wrap(e, "--jail");
 	if (config_add_disk(cfg, words, e) < 0 || config_add_net(cfg, "loop", e) < 0)
 		return e->code;
 	return 0;
@@ -358,6 +361,13 @@ static int set_mem(void *target, const char *v, struct err *e)
 	return opts_parse_size(v, &((struct selftest *)target)->ram_bytes, e);
 }
 
+static int set_jail(void *target, const char *v, struct err *e)
+{
+	(void)e;
+	((struct selftest *)target)->jail = v;
+	return 0;
+}
+
 static int set_verbose(void *target, const char *v, struct err *e)
 {
 	(void)v, (void)e;
@@ -383,6 +393,8 @@ const struct opt selftest_options[] = {
 	  "How the guest finds its virtio devices. Default: pci, then mmio.", set_transport },
 	{ "cpus", "N", "CPUs, 1 to 64. Default 2.", set_cpus },
 	{ "mem", "SIZE", "RAM. Default 64M.", set_mem },
+	{ "jail", "on|strict|log|off", "What the VM's process gives up, as that of a run.",
+	  set_jail },
 	{ "verbose", NULL, "Tells numbers, times, and what the devices complain about.",
 	  set_verbose },
 	{ "fuzz", "SEED[,N]",
