@@ -233,7 +233,7 @@ static int scan_notes(struct elf *elf, const struct image *img, const Elf64_Phdr
 	return 0;
 }
 
-static bool in_segments(const struct elf *elf, uint64_t addr)
+bool elf_has(const struct elf *elf, uint64_t addr)
 {
 	for (unsigned int i = 0; i < elf->n_segments; i++) {
 		if (addr >= elf->segment[i].at &&
@@ -251,12 +251,23 @@ static int check_entry(const struct elf *elf, const char *name, struct err *e)
 {
 	uint64_t entry = elf->has_pvh ? elf->pvh_entry : elf->entry;
 
-	if (in_segments(elf, entry))
+	if (elf_has(elf, entry))
 		return 0;
 	return err_set(e, ERR_IMAGE,
 		       "%s: its entry point %#" PRIx64 " is in none of its segments (%#" PRIx64
 		       "-%#" PRIx64 ", physical)",
 		       name, entry, elf->lowest, elf->end);
+}
+
+/* Section headers come last. They are not needed: where they are not all there, what is counts. */
+static uint64_t file_end(const struct elf *elf, const Elf64_Ehdr *h, uint64_t size)
+{
+	uint64_t end = h->e_shoff, len = (uint64_t)h->e_shnum * h->e_shentsize;
+
+	end = range_inside(end, len, size) ? end + len : size;
+	for (unsigned int i = 0; i < elf->n_segments; i++)
+		end = max_u64(end, elf->segment[i].off + elf->segment[i].file_len);
+	return end;
 }
 
 int elf_parse(struct elf *elf, const struct image *img, uint16_t machine, struct err *e)
@@ -287,21 +298,25 @@ int elf_parse(struct elf *elf, const struct image *img, uint16_t machine, struct
 	last = &elf->segment[elf->n_segments - 1];
 	elf->lowest = elf->segment[0].at;
 	elf->end = last->at + last->mem_len;
+	elf->file_end = file_end(elf, &h, img->size);
 	return check_entry(elf, img->name, e);
 }
 
-int elf_load(const struct elf *elf, const struct image *img, struct gmem *m, struct err *e)
+int elf_load(const struct elf *elf, const struct image *img, struct gmem *m, uint64_t shift,
+	     struct err *e)
 {
 	for (unsigned int i = 0; i < elf->n_segments; i++) {
 		const struct elf_segment *s = &elf->segment[i];
 		struct iovec v[GMEM_MAX_REGIONS];
+		gpa_t at;
 
-		if (gmem_iov(m, s->at, s->mem_len, v, GMEM_MAX_REGIONS) < 0)
+		if (!checked_add_u64(s->at, shift, &at) ||
+		    gmem_iov(m, at, s->mem_len, v, GMEM_MAX_REGIONS) < 0)
 			return err_set(e, ERR_IMAGE,
 				       "%s: its segment at %#" PRIx64 ", %" PRIu64
 				       " KiB, is not all in guest RAM (more memory?)",
-				       img->name, s->at, (uint64_t)(s->mem_len / KIB));
-		if (image_load(img, s->off, s->file_len, m, s->at, e) < 0)
+				       img->name, at, (uint64_t)(s->mem_len / KIB));
+		if (image_load(img, s->off, s->file_len, m, at, e) < 0)
 			return e->code;
 	}
 	return 0;

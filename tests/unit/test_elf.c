@@ -453,11 +453,17 @@ START_TEST(loading_fills_the_segments_and_nothing_else)
 	ck_ok(gmem_create(&m, &e));
 	ck_ok(gmem_add_ram(m, BASE, sizeof(ram), &e));
 	ck_ok(elf_parse(&elf, &img, EM_X86_64, &e));
-	ck_ok(elf_load(&elf, &img, m, &e));
+	ck_ok(elf_load(&elf, &img, m, 0, &e));
 	memcpy(want, k.file + DATA_AT, 0x1000);
 	memcpy(want + 0x2000, k.file + DATA_AT + 0x1000, 0x800);
 	ck_assert(gmem_read(m, BASE, ram, sizeof(ram)));
 	ck_assert_mem_eq(ram, want, sizeof(ram));
+	gmem_clear(m);
+	ck_ok(elf_load(&elf, &img, m, 0x800, &e)); /* as much as there is room */
+	ck_assert(gmem_read(m, BASE, ram, sizeof(ram)));
+	ck_assert_mem_eq(ram + 0x800, want, sizeof(ram) - 0x800);
+	ck_fails(elf_load(&elf, &img, m, 0x801, &e), ERR_IMAGE, "not all in guest RAM");
+	ck_fails(elf_load(&elf, &img, m, -(uint64_t)BASE, &e), ERR_IMAGE, "not all in");
 	image_close(&img);
 	gmem_destroy(m);
 }
@@ -483,10 +489,41 @@ START_TEST(a_segment_outside_ram_is_refused)
 		set_segment(&k.ph[0], DATA_AT, 0, rows[i].at, rows[i].len);
 		img = image_of(&k, sizeof(k));
 		ck_ok(elf_parse(&elf, &img, EM_X86_64, &e));
-		ck_fails(elf_load(&elf, &img, m, &e), ERR_IMAGE, "not all in guest RAM");
+		ck_fails(elf_load(&elf, &img, m, 0, &e), ERR_IMAGE, "not all in guest RAM");
 		image_close(&img);
 	}
 	gmem_destroy(m);
+}
+END_TEST
+
+START_TEST(the_elf_ends_with_its_section_headers_or_its_last_segment)
+{
+	static const struct {
+		uint64_t off;
+		uint16_t n;
+		uint64_t end;
+	} rows[] = {
+		{ 0, 0, FILE_LEN - 0x800 },
+		{ FILE_LEN - 0x400, 5, FILE_LEN - 0x400 + 5 * 64 },
+		{ 0x100, 3, FILE_LEN - 0x800 },
+		{ FILE_LEN - 64, 1, FILE_LEN },
+		/* Not all there, or nowhere: nothing is behind them. */
+		{ FILE_LEN - 63, 1, FILE_LEN },
+		{ UINT64_MAX - 1, 1, FILE_LEN },
+		{ 0, 0xffff, FILE_LEN },
+	};
+	struct kernel k;
+	struct elf elf;
+	struct err e;
+
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		make_kernel(&k);
+		k.h.e_shentsize = sizeof(Elf64_Shdr);
+		k.h.e_shoff = rows[i].off;
+		k.h.e_shnum = rows[i].n;
+		ck_ok(parse(&elf, &k, &e));
+		ck_assert_uint_eq(elf.file_end, rows[i].end);
+	}
 }
 END_TEST
 
@@ -546,6 +583,7 @@ static Suite *make_suite(void)
 	UNIT_TEST(s, notes_beyond_the_file_or_without_measure_are_refused);
 	UNIT_TEST(s, loading_fills_the_segments_and_nothing_else);
 	UNIT_TEST(s, a_segment_outside_ram_is_refused);
+	UNIT_TEST(s, the_elf_ends_with_its_section_headers_or_its_last_segment);
 	UNIT_TEST(s, headers_of_noise_never_crash);
 	return s;
 }

@@ -23,6 +23,7 @@ struct elf {
 	bool has_pvh;
 	uint32_t pvh_entry; /* physical, 32-bit protected mode; only if has_pvh */
 	gpa_t lowest, end; /* the segments lie in [lowest, end) */
+	uint64_t file_end; /* of the ELF, in the file: something else may follow */
 	unsigned int n_segments;
 	struct elf_segment segment[ELF_MAX_SEGMENTS]; /* sorted by `at`, not overlapping */
 };
@@ -36,7 +37,14 @@ struct elf {
  */
 int elf_parse(struct elf *elf, const struct image *img, uint16_t machine, struct err *e);
 
-/* Copies the segments into RAM, which is all zero. ERR_IMAGE where a segment lies outside RAM. */
-int elf_load(const struct elf *elf, const struct image *img, struct gmem *m, struct err *e);
+/* Is this physical address in a segment? */
+bool elf_has(const struct elf *elf, uint64_t addr);
+
+/*
+ * Copies the segments into RAM, which is all zero, each to `shift` bytes above its address.
+ * ERR_IMAGE where a segment lies outside RAM.
+ */
+int elf_load(const struct elf *elf, const struct image *img, struct gmem *m, uint64_t shift,
+	     struct err *e);
 
 #endif

@@ -89,7 +89,7 @@ int boot_linux_load(struct arch_boot *b, const struct boot_layout *l, struct gme
 		rc = image_load(&k->file, k->bz.setup_len, k->bz.pm_len, m, l->kernel, e);
 		b->entry = l->kernel + ENTRY_64;
 	} else {
-		rc = elf_load(&k->elf, arch_kernel_unpacked(k), m, e);
+		rc = elf_load(&k->elf, arch_kernel_unpacked(k), m, 0, e);
 		b->entry = k->elf.entry;
 	}
 	if (rc < 0)

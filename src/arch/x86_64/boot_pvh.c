@@ -22,7 +22,7 @@ int boot_pvh_load(struct arch_boot *b, const struct boot_layout *l, struct gmem 
 	struct e820_entry e820[E820_MAX];
 	unsigned int n = e820_build(e820, m);
 
-	if (elf_load(&b->kernel->elf, arch_kernel_unpacked(b->kernel), m, e) < 0)
+	if (elf_load(&b->kernel->elf, arch_kernel_unpacked(b->kernel), m, 0, e) < 0)
 		return e->code;
 	store_le32(page, START_INFO_MAGIC);
 	store_le32(page + 4, 1); /* version */
