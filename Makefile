@@ -121,6 +121,7 @@ FAKES_test_exits := fake_kvm fake_kvm_irq
 FAKES_test_i8042 := fake_env
 FAKES_test_kvm_irq := fake_kvm fake_kvm_irq
 FAKES_test_jail := fake_stderr
+FAKES_test_kaslr := fake_kernel fake_stderr
 FAKES_test_machine := fake_vm fake_kvm fake_kvm_irq fake_kernel fake_stderr
 FAKES_test_machine_build := fake_vm fake_kvm fake_kvm_irq fake_kernel fake_stderr
 FAKES_test_machine_reset := fake_vm fake_kvm fake_kvm_irq fake_kernel fake_stderr

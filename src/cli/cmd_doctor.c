@@ -238,7 +238,7 @@ static void say_lacks(const struct image *img)
 
 static int say_kernel(const char *path, struct err *e)
 {
-	char what[512], *line = what, *eol;
+	char what[1280], *line = what, *eol;
 	struct kernel *k;
 
 	if (arch_kernel_open(&k, path, BOOT_DIRECT, e) < 0)

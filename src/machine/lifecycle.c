@@ -113,7 +113,9 @@ static int put_back(struct machine *m, struct err *e)
 			return err_wrap(e, "vCPU %u", i);
 	}
 	gmem_clear(m->mem);
-	return arch_load(&m->boot, m->mem, e);
+	if (arch_load(&m->boot, m->mem, e) < 0)
+		return e->code;
+	return arch_vcpu_enter(&m->vcpus[0].kvm, &m->boot, e);
 }
 
 static bool has_crashed(struct machine *m)

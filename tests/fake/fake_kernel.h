@@ -17,6 +17,11 @@
 char *fake_file(const void *data, size_t len);
 /* A vmlinux: an ELF with one segment, with or without a PVH note. */
 char *fake_kernel(bool pvh);
+/*
+ * A Linux with a table of relocations: an ELF as that of fake_kernel(), the words behind it, and,
+ * if bz, all that as the payload of a relocatable bzImage.
+ */
+char *fake_linux(bool bz, bool pvh, const uint32_t *table, size_t n_words);
 /* A bzImage without a payload, which can only unpack itself. */
 #define FAKE_BZIMAGE_PM_LEN 0x3000u
 #define FAKE_BZIMAGE_INIT_SIZE 0x800000u

@@ -147,7 +147,7 @@ START_TEST(a_reset_that_the_host_refuses_ends_the_vm_with_a_reason)
 		fake_vm_fini(&vm);
 	}
 	fake_vm_fini(&vm);
-	ck_assert_uint_eq(n_refused, 3);
+	ck_assert_uint_eq(n_refused, 4);
 	stderr_text(text, sizeof(text));
 	ck_assert_ptr_nonnull(strstr(text, "reset: fake: restore VM: Input/output error"));
 	ck_assert_ptr_nonnull(strstr(text, "reset: vCPU 1: fake: restore vCPU: Input/output"));
@@ -216,6 +216,7 @@ GUEST(changes_its_registers)
 	(void)id;
 	if (step == 0 && boot < 2 && first_regs()->rip == FAKE_KERNEL_PVH_ENTRY) {
 		memset(first_regs(), 0xa5, sizeof(*first_regs()));
+		memset(&fake_kvm.cpu[0].sregs, 0xa5, sizeof(fake_kvm.cpu[0].sregs));
 		return reset(run);
 	}
 	return boot == 2 ? power_off(run) : FAKE_GUEST_HALTS;
@@ -227,6 +228,38 @@ START_TEST(after_a_reset_the_kernel_is_entered_as_at_first)
 	ck_assert_int_eq(fake_vm_live(&vm), END_POWEROFF);
 	ck_assert_uint_eq(first_regs()->rip, FAKE_KERNEL_PVH_ENTRY);
 	ck_assert_uint_eq(first_regs()->rflags, 2);
+	ck_assert_uint_eq(fake_kvm.cpu[0].sregs.cr0 & 0x80000001, 1); /* PE, no paging */
+	fake_vm_fini(&vm);
+}
+END_TEST
+
+#define PLACES 8
+static uint64_t places[PLACES];
+
+GUEST(tells_where_it_starts)
+{
+	(void)id;
+	if (step > 0)
+		return never();
+	places[boot] = first_regs()->rip;
+	ran_on |= places[boot] != vm.m->boot.entry || first_regs()->rsi != vm.m->boot.argument;
+	return boot + 1 < PLACES ? reset(run) : power_off(run);
+}
+
+START_TEST(a_kernel_that_can_be_anywhere_is_elsewhere_after_a_reset)
+{
+	static const uint32_t table[] = { 0, 0x80000000u + FAKE_KERNEL_AT, 0 };
+	unsigned int n_others = 0;
+
+	fake_vm_init(&vm, tells_where_it_starts);
+	unlink(vm.kernel);
+	free(vm.kernel);
+	vm.cfg.kernel = vm.kernel = fake_linux(false, false, table, ARRAY_SIZE(table));
+	ck_assert_int_eq(fake_vm_live(&vm), END_POWEROFF);
+	for (int i = 1; i < PLACES; i++)
+		n_others += places[i] != places[i - 1];
+	ck_assert_uint_gt(n_others, PLACES / 2);
+	ck_assert(!ran_on);
 	fake_vm_fini(&vm);
 }
 END_TEST
@@ -322,6 +355,7 @@ static Suite *suite(void)
 	UNIT_TEST(s, a_reset_makes_no_thread_no_descriptor_and_no_vm);
 	UNIT_TEST(s, all_threads_begin_with_the_run);
 	UNIT_TEST(s, after_a_reset_the_kernel_is_entered_as_at_first);
+	UNIT_TEST(s, a_kernel_that_can_be_anywhere_is_elsewhere_after_a_reset);
 	UNIT_TEST(s, a_cpu_that_crashes_during_a_reset_ends_the_vm);
 	UNIT_TEST(s, a_machine_that_is_reset_while_it_is_paused_stays_so);
 	return s;

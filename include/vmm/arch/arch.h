@@ -8,6 +8,7 @@
  */
 #ifndef VMM_ARCH_ARCH_H
 #define VMM_ARCH_ARCH_H
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <vmm/base/err.h>
@@ -80,11 +81,13 @@ struct arch_boot {
 	uint32_t mmio_slots; /* bit n: there is a virtio-mmio device in slot n */
 	uint64_t entry,
 		argument; /* out: where the first vCPU starts, and with what in its register */
+	bool no_kaslr; /* arch_load()'s own: it could not be done, which has been told */
 };
 
 /*
  * Kernel, initrd, command line and description of the hardware into RAM, which is all zero. Again
- * at each reset: entry and argument are the same then.
+ * at each reset: the kernel's place, and so the entry, may be another one then, for which there is
+ * arch_vcpu_enter().
  */
 int arch_load(struct arch_boot *b, struct gmem *m, struct err *e);
 
@@ -92,6 +95,10 @@ int arch_load(struct arch_boot *b, struct gmem *m, struct err *e);
  */
 int arch_vcpu_init(struct kvm_vcpu *v, unsigned int index, const struct arch_boot *b,
 		   const struct kvm_sys *sys, struct err *e);
+
+/* After a reset, the first vCPU: entry and argument as arch_load() has set them, all else put back.
+ */
+int arch_vcpu_enter(struct kvm_vcpu *v, const struct arch_boot *b, struct err *e);
 
 /* What the exit was, in one line without newline: for --trace and for errors. Any size of buffer.
  */

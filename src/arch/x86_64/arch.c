@@ -63,6 +63,11 @@ int arch_load(struct arch_boot *b, struct gmem *m, struct err *e)
 	return acpi_load(b, m, e);
 }
 
+int arch_vcpu_enter(struct kvm_vcpu *v, const struct arch_boot *b, struct err *e)
+{
+	return regs_enter(v, b, e);
+}
+
 int arch_vcpu_init(struct kvm_vcpu *v, unsigned int index, const struct arch_boot *b,
 		   const struct kvm_sys *sys, struct err *e)
 {

@@ -31,6 +31,7 @@
 
 #define LOADER_UNDEFINED 0xff /* no number is assigned to us */
 #define LOADED_HIGH 1u
+#define KASLR_FLAG 2u /* from the decompressor to the kernel: addresses are random */
 #define ENTRY_64 0x200 /* boot.rst: "the 64-bit entry point is at 0x200 of the kernel" */
 
 /* A vmlinux has no setup header: the fields that a kernel started this way still reads. */
@@ -67,7 +68,8 @@ static int put_boot_params(const struct arch_boot *b, const struct boot_layout *
 	else
 		put_plain_header(bp);
 	bp[BP_TYPE_OF_LOADER] = LOADER_UNDEFINED;
-	bp[BP_LOADFLAGS] |= LOADED_HIGH;
+	bp[BP_LOADFLAGS] &= (uint8_t)~KASLR_FLAG;
+	bp[BP_LOADFLAGS] |= LOADED_HIGH | (l->kaslr ? KASLR_FLAG : 0);
 	store_le32(bp + BP_CMD_LINE_PTR, (uint32_t)MAP_CMDLINE);
 	store_le32(bp + BP_RAMDISK_IMAGE, (uint32_t)l->initrd);
 	store_le32(bp + BP_RAMDISK_SIZE, (uint32_t)l->initrd_len);
@@ -80,7 +82,7 @@ static int put_boot_params(const struct arch_boot *b, const struct boot_layout *
 	return 0;
 }
 
-int boot_linux_load(struct arch_boot *b, const struct boot_layout *l, struct gmem *m, struct err *e)
+int boot_linux_load(struct arch_boot *b, struct boot_layout *l, struct gmem *m, struct err *e)
 {
 	const struct kernel *k = b->kernel;
 	int rc;
@@ -89,8 +91,8 @@ int boot_linux_load(struct arch_boot *b, const struct boot_layout *l, struct gme
 		rc = image_load(&k->file, k->bz.setup_len, k->bz.pm_len, m, l->kernel, e);
 		b->entry = l->kernel + ENTRY_64;
 	} else {
-		rc = elf_load(&k->elf, arch_kernel_unpacked(k), m, 0, e);
-		b->entry = k->elf.entry;
+		rc = kaslr_load(b, l, m, e);
+		b->entry = k->elf.entry + l->shift;
 	}
 	if (rc < 0)
 		return rc;

@@ -15,14 +15,14 @@
 #define MODULE_LEN 32
 #define MEMMAP_ENTRY_LEN 24
 
-int boot_pvh_load(struct arch_boot *b, const struct boot_layout *l, struct gmem *m, struct err *e)
+int boot_pvh_load(struct arch_boot *b, struct boot_layout *l, struct gmem *m, struct err *e)
 {
 	uint8_t page[START_INFO_LEN + MODULE_LEN + E820_MAX * MEMMAP_ENTRY_LEN] = { 0 };
 	uint8_t *module = page + START_INFO_LEN, *map = module + MODULE_LEN;
 	struct e820_entry e820[E820_MAX];
 	unsigned int n = e820_build(e820, m);
 
-	if (elf_load(&b->kernel->elf, arch_kernel_unpacked(b->kernel), m, 0, e) < 0)
+	if (kaslr_load(b, l, m, e) < 0)
 		return e->code;
 	store_le32(page, START_INFO_MAGIC);
 	store_le32(page + 4, 1); /* version */
@@ -41,7 +41,7 @@ int boot_pvh_load(struct arch_boot *b, const struct boot_layout *l, struct gmem 
 	}
 	if (!gmem_write(m, MAP_PVH_INFO, page, sizeof(page)))
 		return err_set(e, -EFAULT, "no RAM for the start info");
-	b->entry = b->kernel->elf.pvh_entry;
+	b->entry = b->kernel->elf.pvh_entry + l->shift;
 	b->argument = MAP_PVH_INFO;
 	return 0;
 }

@@ -8,8 +8,8 @@
  *
  * A bzImage holds a small decompressor and the real kernel, compressed. Running the decompressor in
  * the guest costs 40 to 70 ms at each boot; unpacking here costs less, and nothing at all from the
- * second time on (boot/kernel_cache.c). The price: that decompressor is what randomises the
- * kernel's address.
+ * second time on (boot/kernel_cache.c). That decompressor is also what randomises the kernel's
+ * addresses: kaslr.c does it in its place.
  */
 #include "memmap.h"
 #include "x86.h"
@@ -19,6 +19,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <vmm/arch/relocs.h>
 #include <vmm/base/checked.h>
 #include <vmm/base/log.h>
 #include <vmm/boot/decompress.h>
@@ -49,6 +50,9 @@ static int read_elf(struct kernel *k, struct err *e)
 	if (elf_parse(&k->elf, arch_kernel_unpacked(k), EM_X86_64, e) < 0)
 		return e->code;
 	k->how = k->elf.has_pvh ? KERNEL_PVH : KERNEL_64;
+	/* By its PVH entry it would be less random: see kaslr.c. */
+	if (k->has_bz && elf_has(&k->elf, k->elf.entry) && kaslr_can(k))
+		k->how = KERNEL_64;
 	return 0;
 }
 
@@ -209,6 +213,23 @@ size_t arch_kernel_cmdline_max(const struct kernel *k)
 	return min_size(max, MAP_CMDLINE_MAX - 1);
 }
 
+static void describe_kaslr(const struct kernel *k, char *buf, size_t size)
+{
+	struct relocs r = { 0 };
+	struct err e;
+
+	if (k->how == KERNEL_BZIMAGE)
+		snprintf(buf, size, "the kernel's own decompressor's affair");
+	else if (!kaslr_can(k))
+		snprintf(buf, size, "no; it has no relocations");
+	else if (relocs_read(&r, &k->elf, arch_kernel_unpacked(k), &e) < 0)
+		snprintf(buf, size, "no; %s", e.text);
+	else
+		snprintf(buf, size, "yes, by %zu relocations%s", relocs_count(&r),
+			 k->how == KERNEL_PVH ? "; of its image alone" : "");
+	relocs_free(&r);
+}
+
 void arch_kernel_describe(const struct kernel *k, char *buf, size_t size)
 {
 	static const char *const entry[] = {
@@ -216,7 +237,7 @@ void arch_kernel_describe(const struct kernel *k, char *buf, size_t size)
 		[KERNEL_64] = "64-bit entry of the vmlinux",
 		[KERNEL_BZIMAGE] = "64-bit entry of the bzImage; it unpacks itself",
 	};
-	char what[384];
+	char what[384], kaslr[640];
 
 	if (k->has_bz)
 		snprintf(what, sizeof(what),
@@ -227,7 +248,8 @@ void arch_kernel_describe(const struct kernel *k, char *buf, size_t size)
 			 k->bz.unpacked_len / KIB, (unsigned int)(k->bz.init_size / MIB));
 	else
 		snprintf(what, sizeof(what), "ELF vmlinux, %u segments", k->elf.n_segments);
-	snprintf(buf, size, "%s\nentered by: %s", what, entry[k->how]);
+	describe_kaslr(k, kaslr, sizeof(kaslr));
+	snprintf(buf, size, "%s\nentered by: %s\nKASLR: %s", what, entry[k->how], kaslr);
 }
 
 /* Where the kernel will live and grow: nothing else may lie in [*at, *end). */
@@ -251,7 +273,7 @@ int boot_place(struct boot_layout *l, const struct arch_boot *b, const struct gm
 	uint64_t low = e820_low_ram(m), top = low;
 	gpa_t end;
 
-	*l = (struct boot_layout){ 0 };
+	*l = (struct boot_layout){ .room_end = low };
 	kernel_extent(k, low, &l->kernel, &end);
 	if (end > low || l->kernel < MAP_HIGH_RAM)
 		return err_set(e, ERR_IMAGE,
@@ -272,5 +294,6 @@ int boot_place(struct boot_layout *l, const struct arch_boot *b, const struct gm
 	l->initrd = align_down(top - l->initrd_len, 4096);
 	if (l->initrd < end)
 		return err_set(e, ERR_IMAGE, "%s: does not fit beside the kernel", b->initrd->name);
+	l->room_end = l->initrd;
 	return 0;
 }

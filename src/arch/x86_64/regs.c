@@ -105,37 +105,46 @@ int regs_load_tables(struct gmem *m, struct err *e)
 	return 0;
 }
 
+/* PVH takes its argument from ebx, the 64-bit protocol from rsi; neither looks at the other's. */
+int regs_enter(struct kvm_vcpu *v, const struct arch_boot *b, struct err *e)
+{
+	struct kvm_regs r = {
+		.rip = b->entry,
+		.rbx = b->argument,
+		.rsi = b->argument,
+		.rflags = RFLAGS_FIXED,
+	};
+
+	return kvm_vcpu_set_regs(v, &r, e);
+}
+
 /*
  * A kernel that finds its local APIC in xAPIC mode leaves out the CPUs whose id does not fit there:
  * with such ones firmware would have switched (Intel SDM volume 3, 11.12.1 "Detecting and Enabling
  * x2APIC Mode").
  */
-static int set(struct kvm_vcpu *v, const struct arch_boot *b, struct kvm_sregs *s,
-	       struct kvm_regs *r, struct err *e)
+static int set(struct kvm_vcpu *v, const struct arch_boot *b, struct kvm_sregs *s, struct err *e)
 {
-	r->rflags = RFLAGS_FIXED;
 	if (topology_needs_x2apic_ids(&b->topology))
 		s->apic_base |= APIC_BASE_EXTD;
 	if (kvm_vcpu_set_sregs(v, s, e) < 0)
 		return e->code;
-	return kvm_vcpu_set_regs(v, r, e);
+	return regs_enter(v, b, e);
 }
 
 int regs_init_pvh(struct kvm_vcpu *v, const struct arch_boot *b, struct err *e)
 {
-	struct kvm_regs r = { .rip = b->entry, .rbx = b->argument };
 	struct kvm_sregs s;
 
 	if (kvm_vcpu_get_sregs(v, &s) < 0)
 		return err_errno(e, "KVM_GET_SREGS");
 	set_segments(&s, false);
 	s.cr0 = CR0_PE | CR0_ET;
-	return set(v, b, &s, &r, e);
+	return set(v, b, &s, e);
 }
 
 int regs_init_64(struct kvm_vcpu *v, const struct arch_boot *b, struct err *e)
 {
-	struct kvm_regs r = { .rip = b->entry, .rsi = b->argument };
 	struct kvm_sregs s;
 
 	if (kvm_vcpu_get_sregs(v, &s) < 0)
@@ -145,5 +154,5 @@ int regs_init_64(struct kvm_vcpu *v, const struct arch_boot *b, struct err *e)
 	s.cr3 = MAP_PAGE_TABLES;
 	s.cr4 = CR4_PAE;
 	s.efer = EFER_LME | EFER_LMA;
-	return set(v, b, &s, &r, e);
+	return set(v, b, &s, e);
 }

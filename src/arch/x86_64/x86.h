@@ -44,12 +44,24 @@ struct boot_layout { /* what boot_place() decided */
 	gpa_t kernel; /* KERNEL_BZIMAGE: where the protected-mode part goes */
 	gpa_t initrd;
 	uint64_t initrd_len; /* 0: none */
+	gpa_t room_end; /* up to there a kernel may be moved */
+	bool kaslr; /* these have been drawn: */
+	uint64_t slide, shift; /* bytes; added to its virtual, and to its physical addresses */
 };
 int boot_place(struct boot_layout *l, const struct arch_boot *b, const struct gmem *m,
 	       struct err *e);
-int boot_linux_load(struct arch_boot *b, const struct boot_layout *l, struct gmem *m,
-		    struct err *e);
-int boot_pvh_load(struct arch_boot *b, const struct boot_layout *l, struct gmem *m, struct err *e);
+int boot_linux_load(struct arch_boot *b, struct boot_layout *l, struct gmem *m, struct err *e);
+int boot_pvh_load(struct arch_boot *b, struct boot_layout *l, struct gmem *m, struct err *e);
+
+/* Has this kernel what it takes? Whether its relocations are good, loading shows. */
+bool kaslr_can(const struct kernel *k);
+/*
+ * The vmlinux into RAM: slid, if it can be and the command line does not forbid it; then l->kaslr
+ * is set. What keeps it from being slid is logged, and no error.
+ */
+int kaslr_load(struct arch_boot *b, struct boot_layout *l, struct gmem *m, struct err *e);
+/* For tests: draws l->slide and l->shift. */
+void kaslr_choose(struct boot_layout *l, const struct arch_boot *b, const uint64_t random[2]);
 
 /* ACPI tables at MAP_ACPI, for b->topology, b->board and b->mmio_slots. */
 int acpi_load(const struct arch_boot *b, struct gmem *m, struct err *e);
@@ -59,6 +71,8 @@ int cpuid_init(struct kvm_vcpu *v, unsigned int index, const struct cpu_topology
 int msr_init(struct kvm_vcpu *v, struct err *e);
 int regs_init_pvh(struct kvm_vcpu *v, const struct arch_boot *b, struct err *e);
 int regs_init_64(struct kvm_vcpu *v, const struct arch_boot *b, struct err *e);
+/* Entry and argument alone. */
+int regs_enter(struct kvm_vcpu *v, const struct arch_boot *b, struct err *e);
 /* The GDT and the page tables that regs_init_64() points to. */
 int regs_load_tables(struct gmem *m, struct err *e);
 
