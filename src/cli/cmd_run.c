@@ -228,7 +228,7 @@ const struct opt run_options[] = {
 	{ "cmdline", "WORDS", "Replaces the kernel's command line.", set_cmdline },
 	{ "boot", "direct|compressed",
 	  "direct: we unpack a bzImage, once, and cache it (default).\n"
-	  "compressed: the guest unpacks it, at a random address (KASLR).",
+	  "compressed: the guest unpacks it. Random addresses (KASLR) it has with either.",
 	  set_boot },
 	{ "serial", "stdio|pty|file=F|unix=F|null", "The other end of ttyS0. Default stdio.",
 	  set_serial },
