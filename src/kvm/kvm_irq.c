@@ -241,17 +241,30 @@ static bool irqfd_assign(const struct kvm_vm *vm, int fd, unsigned int gsi)
 	return rc == 0;
 }
 
-static void irqfd_deassign(const struct kvm_vm *vm, int fd, unsigned int gsi)
+static bool drain(int fd)
+{
+	uint64_t n;
+	bool any = read(fd, &n, sizeof(n)) > 0;
+
+	VMM_BUG_ON(!any && errno != EAGAIN);
+	return any;
+}
+
+static void irqfd_detach(const struct kvm_vm *vm, int fd, unsigned int gsi)
 {
 	const struct kvm_irqfd i = { .fd = (uint32_t)fd,
 				     .gsi = gsi,
 				     .flags = KVM_IRQFD_FLAG_DEASSIGN };
-	uint64_t n;
 
 	if (vm->fd >= 0)
 		(void)kvm_vm_irqfd(vm, &i);
+}
+
+static void irqfd_deassign(const struct kvm_vm *vm, int fd, unsigned int gsi)
+{
+	irqfd_detach(vm, fd, gsi);
 	/* What came while nobody listened would fire at the next assignment. */
-	VMM_BUG_ON(read(fd, &n, sizeof(n)) < 0 && errno != EAGAIN);
+	drain(fd);
 }
 
 static void irqfd_fire(int fd)
@@ -312,8 +325,9 @@ void kvm_irq_msi_set(struct kvm_irq_msi *m, uint64_t address, uint32_t data)
 {
 	const struct kvm_vm_caps *caps = &m->vm->caps;
 
-	if (m->set && m->address == address && m->data == data)
+	if (m->set && m->address == address && m->data == data && !m->held)
 		return;
+	m->held = false;
 	m->set = true;
 	m->address = address;
 	m->data = data;
@@ -330,6 +344,9 @@ void kvm_irq_msi_set(struct kvm_irq_msi *m, uint64_t address, uint32_t data)
 
 void kvm_irq_msi_clear(struct kvm_irq_msi *m)
 {
+	if (m->held)
+		drain(m->fd);
+	m->held = false;
 	if (!m->set)
 		return;
 	if (m->has_irqfd)
@@ -354,6 +371,29 @@ void kvm_irq_msi_fire(const struct kvm_irq_msi *m)
 		(void)kvm_vm_signal_msi(m->vm, &msi); /* -EINVAL: a message to nowhere */
 	else if (m->routed && m->vm->fd >= 0)
 		kvm_vm_irq_line(m->vm, m->gsi, true); /* a message has no other edge */
+}
+
+int kvm_irq_msi_fd(const struct kvm_irq_msi *m)
+{
+	const struct kvm_vm_caps *caps = &m->vm->caps;
+	bool can = caps->irqfd && caps->max_routes > 0;
+
+	return can && (m->has_irqfd || m->held || !m->set) ? m->fd : -1;
+}
+
+void kvm_irq_msi_hold(struct kvm_irq_msi *m)
+{
+	if (m->has_irqfd) {
+		drain(m->fd); /* that has been sent; kernels before 5.11 do not take it away */
+		irqfd_detach(m->vm, m->fd, m->gsi);
+	}
+	m->has_irqfd = false;
+	m->held = true;
+}
+
+bool kvm_irq_msi_take(struct kvm_irq_msi *m)
+{
+	return !m->has_irqfd && drain(m->fd);
 }
 
 /* Pins -------------------------------------------------------------------------------------- */

@@ -9,6 +9,8 @@
  *
  * KVM is told of a vector's message when that could be sent, and again only if it has changed
  * since: masking costs nothing there, as all firing comes by here and looks at the masks first.
+ * Not so for a vector whose eventfd a device in the kernel has: KVM listens to it while the message
+ * may be sent, and what is written there meanwhile waits in the eventfd, as its pending bit.
  */
 #include <errno.h>
 #include <linux/pci_regs.h>
@@ -42,17 +44,25 @@ static bool may_send_locked(const struct pci_msix *x, const struct pci_msix_vect
 static void update_locked(struct pci_msix *x, struct pci_msix_vector *v)
 {
 	if (!x->enabled) {
-		v->pending = false;
+		v->pending = v->lent = false;
 		kvm_irq_msi_clear(&v->irq);
 		return;
 	}
-	if (!may_send_locked(x, v))
+	if (!may_send_locked(x, v)) {
+		if (v->lent)
+			kvm_irq_msi_hold(&v->irq);
 		return;
+	}
 	kvm_irq_msi_set(&v->irq, (uint64_t)v->word[ADDRESS_HIGH] << 32 | v->word[ADDRESS],
 			v->word[DATA]);
 	if (v->pending)
 		kvm_irq_msi_fire(&v->irq);
 	v->pending = false;
+	if (v->lent && kvm_irq_msi_fd(&v->irq) < 0) { /* KVM does not take it */
+		v->lent = false;
+		if (x->fds_changed)
+			x->fds_changed(x);
+	}
 }
 
 void pci_msix_fire(struct pci_msix *x, unsigned int vector)
@@ -66,6 +76,22 @@ void pci_msix_fire(struct pci_msix *x, unsigned int vector)
 	else
 		v->pending = x->enabled;
 	pthread_mutex_unlock(&x->lock);
+}
+
+int pci_msix_fd(struct pci_msix *x, unsigned int vector)
+{
+	struct pci_msix_vector *v = &x->vectors[vector];
+	int fd = -1;
+
+	VMM_BUG_ON(vector >= x->n_vectors);
+	pthread_mutex_lock(&x->lock);
+	if (x->enabled && !v->lent && !may_send_locked(x, v))
+		kvm_irq_msi_hold(&v->irq);
+	if (x->enabled)
+		fd = kvm_irq_msi_fd(&v->irq);
+	v->lent = fd >= 0;
+	pthread_mutex_unlock(&x->lock);
+	return fd;
 }
 
 bool pci_msix_enabled(struct pci_msix *x)
@@ -82,13 +108,17 @@ void pci_msix_config_written(struct pci_msix *x)
 {
 	const uint8_t *config = x->func->config;
 	uint16_t flags = load_le16(config + x->cap + PCI_MSIX_FLAGS);
+	bool was_enabled;
 
 	pthread_mutex_lock(&x->lock);
+	was_enabled = x->enabled;
 	x->enabled = flags & PCI_MSIX_FLAGS_ENABLE;
 	x->masked = flags & PCI_MSIX_FLAGS_MASKALL;
 	x->master = config[PCI_COMMAND] & PCI_COMMAND_MASTER;
 	for (unsigned int i = 0; i < x->n_vectors; i++)
 		update_locked(x, &x->vectors[i]);
+	if (x->fds_changed && x->enabled != was_enabled)
+		x->fds_changed(x);
 	pthread_mutex_unlock(&x->lock);
 }
 
@@ -99,12 +129,17 @@ static void flags_written(struct pci_func *f)
 
 /* The BAR ---------------------------------------------------------------------------------- */
 
-static uint32_t pending_locked(const struct pci_msix *x, unsigned int first)
+static uint32_t pending_locked(struct pci_msix *x, unsigned int first)
 {
 	uint32_t bits = 0;
 
-	for (unsigned int i = 0; i < 32 && first + i < x->n_vectors; i++)
-		bits |= (uint32_t)x->vectors[first + i].pending << i;
+	for (unsigned int i = 0; i < 32 && first + i < x->n_vectors; i++) {
+		struct pci_msix_vector *v = &x->vectors[first + i];
+
+		if (v->lent && !may_send_locked(x, v) && kvm_irq_msi_take(&v->irq))
+			v->pending = true;
+		bits |= (uint32_t)v->pending << i;
+	}
 	return bits;
 }
 

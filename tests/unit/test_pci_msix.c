@@ -3,6 +3,7 @@
  */
 #include "pci_device.h"
 #include <pthread.h>
+#include <unistd.h>
 
 #define ON (PCI_MSIX_FLAGS_ENABLE)
 #define ALL_MASKED (PCI_MSIX_FLAGS_ENABLE | PCI_MSIX_FLAGS_MASKALL)
@@ -187,6 +188,131 @@ START_TEST(a_message_that_changes_while_masked_is_the_one_that_is_sent)
 }
 END_TEST
 
+/* Eventfds for a device in the kernel -------------------------------------------------------- */
+
+static void write_to(int fd)
+{
+	const uint64_t one = 1;
+
+	ck_assert_int_eq(write(fd, &one, sizeof(one)), sizeof(one));
+}
+
+static unsigned int n_changed;
+
+static void on_change(struct pci_msix *x)
+{
+	(void)x;
+	n_changed++;
+}
+
+START_TEST(who_writes_to_a_vectors_eventfd_sends_its_message)
+{
+	int fd;
+
+	start(0);
+	ck_assert_int_lt(pci_msix_fd(&dev.msix, 1), 0); /* MSI-X is off */
+	flags(ON);
+	mask(1, false);
+	fd = pci_msix_fd(&dev.msix, 1);
+	ck_assert_int_ge(fd, 0);
+	ck_assert_int_eq(pci_msix_fd(&dev.msix, 1), fd);
+	write_to(fd);
+	check_sent(1);
+	pci_msix_fire(&dev.msix, 1); /* it is still ours, too */
+	check_sent(1);
+	stop();
+}
+END_TEST
+
+START_TEST(what_is_written_while_masked_is_pending_and_sent_when_unmasked)
+{
+	int fd;
+
+	start(0);
+	flags(ON);
+	mask(2, _i);
+	fd = pci_msix_fd(&dev.msix, 2); /* before and after it has ever been unmasked */
+	ck_assert_int_ge(fd, 0);
+	mask(2, true);
+	ck_assert_uint_eq(pending(), 0);
+	write_to(fd);
+	ck_assert_uint_eq(n_sent(), 0);
+	ck_assert_uint_eq(pending(), 1u << 2);
+	write_to(fd);
+	mask(2, false);
+	ck_assert_uint_ge(n_sent(), 1);
+	ck_assert_uint_eq(last.data, 0x42);
+	ck_assert_uint_eq(pending(), 0);
+	flags(ALL_MASKED);
+	write_to(fd);
+	ck_assert_uint_eq(n_sent(), 0);
+	set_message(2, 0xfee07000, 0x77);
+	flags(ON); /* pending bits that nobody has read are sent, too */
+	ck_assert_uint_eq(n_sent(), 1);
+	ck_assert_uint_eq(last.data, 0x77);
+	stop();
+}
+END_TEST
+
+START_TEST(an_eventfd_is_taken_back_when_msix_ends_and_what_is_in_it_is_lost)
+{
+	int fd;
+
+	start(0);
+	flags(ON);
+	mask(0, false);
+	fd = pci_msix_fd(&dev.msix, 0);
+	dev.msix.fds_changed = on_change;
+	n_changed = 0;
+	mask(0, true);
+	mask(0, false);
+	ck_assert_uint_eq(n_changed, 0);
+	mask(0, true);
+	write_to(fd);
+	flags(0);
+	ck_assert_uint_eq(n_changed, 1);
+	ck_assert_int_lt(pci_msix_fd(&dev.msix, 0), 0);
+	flags(ON);
+	ck_assert_uint_eq(n_changed, 2);
+	mask(0, false);
+	ck_assert_uint_eq(n_sent(), 0);
+	stop();
+}
+END_TEST
+
+START_TEST(without_irqfd_there_is_no_eventfd)
+{
+	start(1);
+	flags(ON);
+	mask(0, false);
+	ck_assert_int_lt(pci_msix_fd(&dev.msix, 0), 0);
+	mask(0, true);
+	ck_assert_int_lt(pci_msix_fd(&dev.msix, 0), 0);
+	pci_msix_fire(&dev.msix, 0);
+	mask(0, false);
+	check_sent(0);
+	stop();
+}
+END_TEST
+
+START_TEST(a_message_that_kvm_refuses_takes_the_eventfd_back)
+{
+	start(0);
+	fake_kvm.refused_msi = 0x1234;
+	flags(ON);
+	mask(0, false);
+	ck_assert_int_ge(pci_msix_fd(&dev.msix, 0), 0);
+	dev.msix.fds_changed = on_change;
+	n_changed = 0;
+	set_word(0, 1, 0x1234);
+	ck_assert_uint_eq(n_changed, 1);
+	ck_assert_int_lt(pci_msix_fd(&dev.msix, 0), 0);
+	set_word(0, 1, 0);
+	ck_assert_int_ge(pci_msix_fd(&dev.msix, 0), 0);
+	stop();
+}
+END_TEST
+
 START_TEST(masking_costs_no_call_to_kvm)
 {
 	unsigned int n;
@@ -362,6 +488,11 @@ static Suite *suite(void)
 	UNIT_LOOP(s, what_fires_while_msix_is_off_is_lost, 2);
 	UNIT_LOOP(s, a_message_that_changes_while_masked_is_the_one_that_is_sent, 2);
 	UNIT_TEST(s, masking_costs_no_call_to_kvm);
+	UNIT_TEST(s, who_writes_to_a_vectors_eventfd_sends_its_message);
+	UNIT_LOOP(s, what_is_written_while_masked_is_pending_and_sent_when_unmasked, 2);
+	UNIT_TEST(s, an_eventfd_is_taken_back_when_msix_ends_and_what_is_in_it_is_lost);
+	UNIT_TEST(s, without_irqfd_there_is_no_eventfd);
+	UNIT_TEST(s, a_message_that_kvm_refuses_takes_the_eventfd_back);
 	UNIT_TEST(s, the_table_holds_what_can_be_held);
 	UNIT_TEST(s, other_widths_and_holes_are_answered);
 	UNIT_LOOP(s, any_message_a_guest_makes_up_is_survived, 2);

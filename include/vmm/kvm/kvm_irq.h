@@ -28,8 +28,9 @@ int kvm_irq_reset(const struct kvm_vm *vm, struct err *e);
 struct kvm_irq_msi {
 	struct kvm_vm *vm; /* NULL: not initialised */
 	unsigned int gsi; /* KVM's name for it */
-	int fd; /* an eventfd; of use to others (vhost) while has_irqfd */
+	int fd; /* an eventfd */
 	bool set, routed, has_irqfd;
+	bool held;
 	uint64_t address;
 	uint32_t data;
 };
@@ -43,6 +44,15 @@ void kvm_irq_msi_set(struct kvm_irq_msi *m, uint64_t address, uint32_t data);
 void kvm_irq_msi_clear(struct kvm_irq_msi *m);
 /* Sends the message, if one is set. */
 void kvm_irq_msi_fire(const struct kvm_irq_msi *m);
+
+/*
+ * For a device in the kernel (vhost), the eventfd: who writes to it sends the message, as fire()
+ * does. -1: this KVM cannot, or not this message. From hold() to the next set() what is written
+ * waits, and take() says whether there was something, and forgets it.
+ */
+int kvm_irq_msi_fd(const struct kvm_irq_msi *m);
+void kvm_irq_msi_hold(struct kvm_irq_msi *m);
+bool kvm_irq_msi_take(struct kvm_irq_msi *m);
 
 /* An edge on an input of the interrupt controller. */
 struct kvm_irq_pin {

@@ -20,6 +20,7 @@
 struct pci_msix_vector {
 	uint32_t word[4]; /* address, its upper half, data, control: as the guest sees them */
 	bool pending;
+	bool lent; /* its eventfd is somebody else's to write to: masking is KVM's business, too */
 	struct kvm_irq_msi irq;
 };
 
@@ -32,6 +33,12 @@ struct pci_msix {
 	bool enabled, masked; /* Message Control */
 	bool master; /* Bus Master Enable */
 	struct pci_msix_vector *vectors;
+
+	/*
+	 * What pci_msix_fd() says may have changed. This lock and the host's may be held. Set
+	 * before the function is attached; NULL: nobody wants to know.
+	 */
+	void (*fds_changed)(struct pci_msix *x);
 };
 
 /* Before the function is attached. On failure nothing is left. */
@@ -42,6 +49,11 @@ void pci_msix_fini(struct pci_msix *x);
 
 /* Sends the vector's message, now or once it is unmasked. Any thread. vector < n_vectors. */
 void pci_msix_fire(struct pci_msix *x, unsigned int vector);
+/*
+ * An eventfd for a device in the kernel: to write to it is the same as pci_msix_fire(), until
+ * fds_changed(). -1: there is none, now. Any thread. vector < n_vectors.
+ */
+int pci_msix_fd(struct pci_msix *x, unsigned int vector);
 bool pci_msix_enabled(struct pci_msix *x);
 
 /* By pci_func_reset(). */
