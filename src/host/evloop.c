@@ -124,6 +124,13 @@ int evloop_add(struct evloop *l, struct ev_fd *src, int fd, uint32_t events, ev_
 	return 0;
 }
 
+void evloop_change(struct ev_fd *src, uint32_t events)
+{
+	struct epoll_event ev = { .events = events, .data.ptr = src };
+
+	VMM_BUG_ON(epoll_ctl(src->loop->epoll_fd, EPOLL_CTL_MOD, src->fd, &ev) < 0);
+}
+
 void evloop_del(struct ev_fd *src)
 {
 	struct evloop *l = src->loop;

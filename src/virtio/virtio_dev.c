@@ -67,6 +67,8 @@ static void on_kick(void *arg, uint32_t events)
 	uint64_t n;
 
 	(void)events;
+	if (q->lent) /* told before it was */
+		return;
 	VMM_BUG_ON(read(q->kick_fd, &n, sizeof(n)) < 0 && errno != EAGAIN);
 	virtio_dev_lock(v);
 	if (virtio_dev_queue_runs(v, qi)) {
@@ -82,12 +84,41 @@ static void on_kick(void *arg, uint32_t events)
 	virtio_dev_unlock(v);
 }
 
+void virtio_dev_lend_queue(struct virtio_dev *v, unsigned int qi, bool lent)
+{
+	struct virtio_queue *q = &v->queues[qi];
+
+	if (q->lent == lent)
+		return;
+	q->lent = lent;
+	evloop_change(&q->kick, lent ? 0 : EPOLLIN);
+}
+
 void virtio_dev_flush(struct virtio_dev *v, unsigned int qi)
 {
-	if (!v->transport || !virtq_wants_interrupt(&v->queues[qi].vq))
+	if (v->transport && virtq_wants_interrupt(&v->queues[qi].vq))
+		virtio_dev_interrupt(v, qi);
+}
+
+void virtio_dev_interrupt(struct virtio_dev *v, unsigned int qi)
+{
+	if (!v->transport)
 		return;
 	metric_add(&v->n_interrupts, 1);
 	v->transport->queue_interrupt(v->transport_arg, qi);
+}
+
+int virtio_dev_interrupt_fd(struct virtio_dev *v, unsigned int qi)
+{
+	if (!v->transport || !v->transport->queue_interrupt_fd)
+		return -1;
+	return v->transport->queue_interrupt_fd(v->transport_arg, qi);
+}
+
+void virtio_dev_interrupts_changed(struct virtio_dev *v)
+{
+	if (v->ops->interrupts_changed)
+		v->ops->interrupts_changed(v);
 }
 
 static void config_interrupt(struct virtio_dev *v)
@@ -105,12 +136,14 @@ void virtio_dev_config_changed(struct virtio_dev *v)
 }
 
 /* The driver broke the rules: DEVICE_NEEDS_RESET (2.1.1), one line in the log. */
-static void broken(struct virtio_dev *v, const char *why)
+void virtio_dev_break(struct virtio_dev *v, const char *why)
 {
 	if (v->status & VIRTIO_CONFIG_S_NEEDS_RESET)
 		return;
 	v->status |= VIRTIO_CONFIG_S_NEEDS_RESET;
 	log_guest(&v->limit, "%s: %s: the device needs a reset", v->name, why);
+	if (v->ops->runs_changed)
+		v->ops->runs_changed(v);
 	config_interrupt(v); /* 2.1.2: only if DRIVER_OK */
 }
 
@@ -132,7 +165,7 @@ bool virtio_dev_pop(struct virtio_dev *v, unsigned int qi, struct vchain *c)
 	if (v->turn == (int)qi && v->budget == 0)
 		v->budget = 1; /* it was not the budget that ended the turn */
 	if (q->broken)
-		broken(v, q->broken);
+		virtio_dev_break(v, q->broken);
 	return false;
 }
 
@@ -173,7 +206,7 @@ static void start(struct virtio_dev *v)
 		struct virtq *q = &v->queues[i].vq;
 
 		if (q->enabled && !virtq_start(q, v->mem, v->features))
-			broken(v, q->broken);
+			virtio_dev_break(v, q->broken);
 	}
 	if (v->ops->activate)
 		v->ops->activate(v);
@@ -276,6 +309,8 @@ void virtio_dev_allow_dma(struct virtio_dev *v, bool allowed)
 {
 	virtio_dev_lock(v);
 	v->no_dma = !allowed;
+	if (v->ops->runs_changed)
+		v->ops->runs_changed(v);
 	for (unsigned int i = 0; allowed && i < v->n_queues; i++)
 		virtio_dev_kick(v, i); /* what was notified meanwhile */
 	virtio_dev_unlock(v);

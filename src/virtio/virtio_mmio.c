@@ -40,6 +40,7 @@ struct virtio_mmio {
 	struct kvm_irq_pin pin;
 	uint32_t device_feature_select, driver_feature_select, queue_select;
 	uint32_t interrupt_status; /* VIRTIO_MMIO_INT_* */
+	bool direct; /* queues interrupt by the pin's eventfd, so that we do not hear of it */
 };
 
 static void lock(struct virtio_mmio *m)
@@ -73,9 +74,27 @@ static void config_interrupt(void *arg)
 	interrupt(arg, VIRTIO_MMIO_INT_CONFIG);
 }
 
+/* Who writes to it does not write the status: from now on that always says that a queue might have
+ * interrupted, which a driver may hear too often (4.2.2.1, "Used Buffer Notification"). */
+static int queue_interrupt_fd(void *arg, unsigned int qi)
+{
+	struct virtio_mmio *m = arg;
+	int fd = -1;
+
+	(void)qi;
+	lock(m);
+	if (m->pin.has_irqfd) {
+		m->direct = true;
+		fd = m->pin.fd;
+	}
+	unlock(m);
+	return fd;
+}
+
 static const struct virtio_transport_ops transport_ops = {
 	.queue_interrupt = queue_interrupt,
 	.config_interrupt = config_interrupt,
+	.queue_interrupt_fd = queue_interrupt_fd,
 };
 
 /* The transport's part of a reset of the device (2.4). */
@@ -84,6 +103,7 @@ static void forget_driver(struct virtio_mmio *m)
 	lock(m);
 	m->device_feature_select = m->driver_feature_select = m->queue_select = 0;
 	m->interrupt_status = 0;
+	m->direct = false;
 	kvm_irq_pin_disconnect(&m->pin);
 	unlock(m);
 }
@@ -128,6 +148,16 @@ static uint32_t own(struct virtio_mmio *m, const uint32_t *what)
 	return val;
 }
 
+static uint32_t interrupt_status(struct virtio_mmio *m)
+{
+	uint32_t val;
+
+	lock(m);
+	val = m->interrupt_status | (m->direct ? VIRTIO_MMIO_INT_VRING : 0);
+	unlock(m);
+	return val;
+}
+
 /*
  * What can only be written, and what is not there, reads as all-ones. So do the registers of shared
  * memory regions, which 4.2.2 wants so where there is none.
@@ -150,7 +180,7 @@ static uint32_t control_read(struct virtio_mmio *m, uint64_t off)
 	case VIRTIO_MMIO_DEVICE_FEATURES:
 		return virtio_dev_offered_features(m->v, own(m, &m->device_feature_select));
 	case VIRTIO_MMIO_INTERRUPT_STATUS:
-		return own(m, &m->interrupt_status);
+		return interrupt_status(m);
 	case VIRTIO_MMIO_STATUS:
 		return virtio_dev_status(m->v);
 	case VIRTIO_MMIO_CONFIG_GENERATION:
@@ -171,6 +201,7 @@ static void write_status(struct virtio_mmio *m, uint32_t status)
 	lock(m);
 	kvm_irq_pin_connect(&m->pin);
 	unlock(m);
+	virtio_dev_interrupts_changed(m->v);
 }
 
 static void own_write(struct virtio_mmio *m, uint64_t off, uint32_t val)

@@ -98,9 +98,27 @@ static void config_interrupt(void *arg)
 		pci_msix_fire(&p->msix, vector);
 }
 
+/* Without MSI-X, or a vector, the ISR has to be written, too. */
+static int queue_interrupt_fd(void *arg, unsigned int qi)
+{
+	struct virtio_pci *p = arg;
+	uint16_t vector;
+
+	lock(p);
+	vector = p->queue_vector[qi];
+	unlock(p);
+	return vector == VIRTIO_MSI_NO_VECTOR ? -1 : pci_msix_fd(&p->msix, vector);
+}
+
+static void fds_changed(struct pci_msix *x)
+{
+	virtio_dev_interrupts_changed(container_of(x, struct virtio_pci, msix)->v);
+}
+
 static const struct virtio_transport_ops transport_ops = {
 	.queue_interrupt = queue_interrupt,
 	.config_interrupt = config_interrupt,
+	.queue_interrupt_fd = queue_interrupt_fd,
 };
 
 /* 4.1.5.1.2: a vector that there is not reads back as NO_VECTOR. */
@@ -246,6 +264,8 @@ static void own_write(struct virtio_pci *p, uint64_t off, uint32_t val)
 		break;
 	}
 	unlock(p);
+	if (off == VIRTIO_PCI_COMMON_Q_MSIX)
+		virtio_dev_interrupts_changed(p->v);
 }
 
 static void write_status(struct virtio_pci *p, uint8_t status)
@@ -562,6 +582,7 @@ int virtio_pci_create(struct device **out, const struct device_env *env, struct 
 	/* 4.1.5.1.2: one vector for each queue, and one for configuration changes. */
 	if (pci_msix_init(&p->msix, &p->func, MSIX_BAR, v->n_queues + 1, env->vm, e) < 0)
 		goto free_p;
+	p->msix.fds_changed = fds_changed;
 	fill_config_space(p);
 	if (pci_func_attach(&p->func, env->pci, e) < 0)
 		goto fini_msix;

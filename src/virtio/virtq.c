@@ -44,6 +44,17 @@ static bool ring_is_ram(const struct virtq *q, gpa_t at, uint64_t len)
 	return gmem_iov(q->mem, at, len, iov, GMEM_MAX_REGIONS) >= 0;
 }
 
+/* With the event word behind each ring, whether it is used or not. */
+static uint64_t avail_len(const struct virtq *q)
+{
+	return RING_HEADER + 2ull * q->size + 2;
+}
+
+static uint64_t used_len(const struct virtq *q)
+{
+	return RING_HEADER + (uint64_t)q->size * USED_ELEM_LEN + 2;
+}
+
 bool virtq_start(struct virtq *q, struct gmem *mem, uint64_t features)
 {
 	VMM_BUG_ON(q->n_in_flight > 0);
@@ -54,12 +65,38 @@ bool virtq_start(struct virtq *q, struct gmem *mem, uint64_t features)
 		return breaks(q, "queue size that is 0, no power of two or too large");
 	if (q->desc % 16 || q->avail % 2 || q->used % 4) /* 2.7, table of alignments */
 		return breaks(q, "misaligned ring");
-	/* With the event word behind each ring, whether it is used or not. */
 	if (!ring_is_ram(q, q->desc, (uint64_t)q->size * DESC_LEN) ||
-	    !ring_is_ram(q, q->avail, RING_HEADER + 2ull * q->size + 2) ||
-	    !ring_is_ram(q, q->used, RING_HEADER + (uint64_t)q->size * USED_ELEM_LEN + 2))
+	    !ring_is_ram(q, q->avail, avail_len(q)) || !ring_is_ram(q, q->used, used_len(q)))
 		return breaks(q, "ring outside of RAM");
 	return true;
+}
+
+bool virtq_rings(const struct virtq *q, void *at[3])
+{
+	const struct {
+		gpa_t at;
+		uint64_t len;
+	} ring[3] = { { q->desc, (uint64_t)q->size * DESC_LEN },
+		      { q->avail, avail_len(q) },
+		      { q->used, used_len(q) } };
+
+	if (!q->mem || q->broken)
+		return false;
+	for (unsigned int i = 0; i < 3; i++) {
+		struct iovec piece;
+
+		if (gmem_iov(q->mem, ring[i].at, ring[i].len, &piece, 1) != 1)
+			return false;
+		at[i] = piece.iov_base;
+	}
+	return true;
+}
+
+/* Who has worked the rings has nothing in flight when it stops: what it took it has put. */
+void virtq_goes_on_at(struct virtq *q, uint16_t next_avail)
+{
+	if (q->mem) /* else it has been reset meanwhile */
+		q->next_avail = q->next_used = q->published = q->signalled = next_avail;
 }
 
 void virtq_reset(struct virtq *q)

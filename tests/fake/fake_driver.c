@@ -25,8 +25,16 @@ static void on_config_interrupt(void *arg)
 	((struct fake_driver *)arg)->n_config_interrupts++;
 }
 
+static int interrupt_fd(void *arg, unsigned int qi)
+{
+	int fd = ((struct fake_driver *)arg)->interrupt_fd[qi];
+
+	return fd > 0 ? fd : -1;
+}
+
 static const struct virtio_transport_ops transport = {
 	.queue_interrupt = on_queue_interrupt,
+	.queue_interrupt_fd = interrupt_fd,
 	.config_interrupt = on_config_interrupt,
 };
 
@@ -235,7 +243,7 @@ static bool is_kicked(const struct fake_driver *f)
 	for (unsigned int qi = 0; f->v && qi < f->v->n_queues; qi++) {
 		struct pollfd p = { .fd = virtio_dev_kick_fd(f->v, qi), .events = POLLIN };
 
-		if (poll(&p, 1, 0) > 0)
+		if (!f->v->queues[qi].lent && poll(&p, 1, 0) > 0)
 			return true;
 	}
 	return false;

@@ -35,6 +35,7 @@ struct fake_driver {
 	gpa_t next_free; /* of fake_driver_alloc() */
 	struct fake_queue q[FAKE_DRIVER_QUEUES];
 	unsigned int n_config_interrupts;
+	int interrupt_fd[FAKE_DRIVER_QUEUES]; /* of the transport; 0: it has none */
 };
 
 /* One descriptor: RAM at `at`, `len` long. */

@@ -215,6 +215,29 @@ START_TEST(interrupts_say_why_until_acknowledged)
 }
 END_TEST
 
+START_TEST(who_interrupts_by_the_pins_eventfd_need_not_say_why)
+{
+	const uint64_t one = 1;
+	int fd;
+
+	transport_start(0);
+	ck_assert_int_lt(virtio_dev_interrupt_fd(&echo->v, 0), 0);
+	run_device(1);
+	put(VIRTIO_MMIO_INTERRUPT_ACK, 3);
+	ck_assert_uint_eq(get(VIRTIO_MMIO_INTERRUPT_STATUS), 0);
+	fd = virtio_dev_interrupt_fd(&echo->v, 1);
+	ck_assert_int_eq(write(fd, &one, sizeof(one)), sizeof(one));
+	ck_assert_uint_eq(t_take_interrupts(), 1);
+	ck_assert_uint_eq(get(VIRTIO_MMIO_INTERRUPT_STATUS), VIRTIO_MMIO_INT_VRING);
+	put(VIRTIO_MMIO_INTERRUPT_ACK, UINT32_MAX); /* the next one may be there already */
+	ck_assert_uint_eq(get(VIRTIO_MMIO_INTERRUPT_STATUS), VIRTIO_MMIO_INT_VRING);
+	t_set_status(0);
+	ck_assert_uint_eq(get(VIRTIO_MMIO_INTERRUPT_STATUS), 0);
+	ck_assert_int_lt(virtio_dev_interrupt_fd(&echo->v, 1), 0);
+	transport_stop();
+}
+END_TEST
+
 START_TEST(queue_numbers_are_compared_as_32_bits)
 {
 	static const uint32_t bad[] = { 0x10000, 0x10001, 0x80000000, UINT32_MAX, 0x100000000 - 3 };
@@ -259,6 +282,7 @@ static Suite *suite(void)
 	UNIT_TEST(s, control_registers_are_for_32_bits_only);
 	UNIT_TEST(s, what_cannot_be_read_is_all_ones);
 	UNIT_LOOP(s, interrupts_say_why_until_acknowledged, N_KVMS);
+	UNIT_TEST(s, who_interrupts_by_the_pins_eventfd_need_not_say_why);
 	UNIT_TEST(s, queue_numbers_are_compared_as_32_bits);
 	UNIT_TEST(s, each_slot_has_its_place_and_its_line);
 	return s;

@@ -46,6 +46,8 @@ void evloop_stop(struct evloop *l);
 
 /* Level-triggered. -EPERM: a regular file, which is always ready and cannot be watched. */
 int evloop_add(struct evloop *l, struct ev_fd *src, int fd, uint32_t events, ev_fn fn, void *arg);
+/* From now on these events; 0: none. On one that is registered. */
+void evloop_change(struct ev_fd *src, uint32_t events);
 /* Safe inside any callback, and on one that is not registered; fn never runs after. */
 void evloop_del(struct ev_fd *src);
 

@@ -50,6 +50,15 @@ struct virtio_dev_ops {
 	 */
 	void (*reset)(struct virtio_dev *v);
 	/*
+	 * virtio_dev_queue_runs() may give another answer, for a reason that is neither of those
+	 * two: DMA is allowed or not, the device needs a reset. For who lets somebody else work the
+	 * rings: on return nobody touches those of a queue that does not run. Any thread.
+	 */
+	void (*runs_changed)(struct virtio_dev *v);
+	/* virtio_dev_interrupt_fd() may give another answer. Any thread, whatever locks are held:
+	 * may post to the loop, and nothing else. */
+	void (*interrupts_changed)(struct virtio_dev *v);
+	/*
 	 * Waits until no chain is at the host any more. Loop thread, no vCPU runs, the lock is not
 	 * held. NULL: chains never are.
 	 */
@@ -63,6 +72,12 @@ struct virtio_dev_ops {
 struct virtio_transport_ops {
 	void (*queue_interrupt)(void *arg, unsigned int qi);
 	void (*config_interrupt)(void *arg);
+	/*
+	 * An eventfd: to write to it is the same as queue_interrupt(), without us. It stays the
+	 * transport's, and may lead nowhere once virtio_dev_interrupts_changed() has been called.
+	 * -1: there is none, at the moment. Loop thread. NULL: there never is.
+	 */
+	int (*queue_interrupt_fd)(void *arg, unsigned int qi);
 };
 
 struct virtio_queue {
@@ -70,6 +85,7 @@ struct virtio_queue {
 	struct virtio_dev *dev;
 	int kick_fd; /* an eventfd: the driver's notifications, by KVM or by the transport */
 	struct ev_fd kick;
+	bool lent; /* to somebody else, who gets the notifications; loop thread */
 };
 
 struct virtio_dev { /* embedded in every device type */
@@ -151,6 +167,17 @@ void virtio_dev_flush(struct virtio_dev *v, unsigned int qi);
  * notifications that do not come by KVM. No such queue: ignored. Any thread, lock held or not.
  */
 void virtio_dev_kick(struct virtio_dev *v, unsigned int qi);
+/* Interrupts the driver, wanted or not; for who does not know what the rings say. */
+void virtio_dev_interrupt(struct virtio_dev *v, unsigned int qi);
+/* See struct virtio_transport_ops. Loop thread. */
+int virtio_dev_interrupt_fd(struct virtio_dev *v, unsigned int qi);
+/*
+ * The queue's notifications are for somebody else, who waits for its kick_fd; false: they are the
+ * loop's again. Those that have come meanwhile lead to a turn. Loop thread.
+ */
+void virtio_dev_lend_queue(struct virtio_dev *v, unsigned int qi, bool lent);
+/* Who works the rings has found them impossible: the device needs a reset. One line in the log. */
+void virtio_dev_break(struct virtio_dev *v, const char *why);
 /* The type has changed v->config: the driver is told. */
 void virtio_dev_config_changed(struct virtio_dev *v);
 
@@ -159,6 +186,8 @@ void virtio_dev_config_changed(struct virtio_dev *v);
 /* The type's start(). Loop thread, no vCPU runs. */
 int virtio_dev_start(struct virtio_dev *v, struct err *e);
 void virtio_dev_attach(struct virtio_dev *v, const struct virtio_transport_ops *ops, void *arg);
+/* What queue_interrupt_fd() says has changed. Any thread, also with the transport's own locks. */
+void virtio_dev_interrupts_changed(struct virtio_dev *v);
 /* While a reset waits for chains that are at the host, the status is not 0 yet (4.1.4.3.1). */
 uint8_t virtio_dev_status(struct virtio_dev *v);
 void virtio_dev_set_status(struct virtio_dev *v, uint8_t status);

@@ -60,6 +60,14 @@ struct vchain {
  */
 bool virtq_start(struct virtq *q, struct gmem *mem, uint64_t features);
 
+/*
+ * For a device that works the rings by itself (vhost), and only while it does: where they are, each
+ * proved to be RAM, at desc, avail, used. false: not running, broken, or one of them is in two
+ * regions of RAM. goes_on_at() says how far it has come.
+ */
+bool virtq_rings(const struct virtq *q, void *at[3]);
+void virtq_goes_on_at(struct virtq *q, uint16_t next_avail);
+
 /* As after power-on, but for max_size. Chains in flight stay counted until they are put. */
 void virtq_reset(struct virtq *q);
 
