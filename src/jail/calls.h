@@ -17,6 +17,7 @@
 #include <linux/if_tun.h>
 #include <linux/kvm.h>
 #include <linux/sockios.h>
+#include <linux/vhost.h>
 #include <sched.h>
 #include <stdint.h>
 #include <sys/file.h>
@@ -90,6 +91,15 @@ static const struct line lines[] = {
 	{ SYS_ioctl, W, "discarding blocks", DEVICE(BLKDISCARD) },
 	{ SYS_ioctl, C | L, "offloads that the driver wants", DEVICE(TUNSETOFFLOAD) },
 	{ SYS_ioctl, C | L, "queues that the driver wants", DEVICE(TUNSETQUEUE) },
+	{ SYS_ioctl, C | L, "vhost lets go of a ring", DEVICE(VHOST_NET_SET_BACKEND) },
+	{ SYS_ioctl, C | L, "vhost lets go of a ring", DEVICE(VHOST_GET_VRING_BASE) },
+	{ SYS_ioctl, L, "vhost gets a ring", DEVICE(VHOST_SET_FEATURES) },
+	{ SYS_ioctl, L, "vhost gets a ring", DEVICE(VHOST_SET_VRING_NUM) },
+	{ SYS_ioctl, L, "vhost gets a ring", DEVICE(VHOST_SET_VRING_BASE) },
+	{ SYS_ioctl, L, "vhost gets a ring", DEVICE(VHOST_SET_VRING_ADDR) },
+	{ SYS_ioctl, L, "vhost gets a ring", DEVICE(VHOST_SET_VRING_KICK) },
+	{ SYS_ioctl, L, "vhost gets a ring", DEVICE(VHOST_SET_VRING_CALL) },
+	{ SYS_ioctl, L, "vhost gets a ring", DEVICE(VHOST_SET_VRING_ERR) },
 	{ SYS_ioctl, L, "is the tap up?", DEVICE(SIOCGIFFLAGS) },
 	{ SYS_ioctl, L, "has the tap been renamed?", DEVICE(SIOCGIFNAME) },
 	{ SYS_ioctl, L, "the size of the terminal", DEVICE(TIOCGWINSZ) },
@@ -155,6 +165,8 @@ static const struct line lines[] = {
 	{ SYS_ioctl, B, "making a vCPU", DEVICE(KVM_GET_SUPPORTED_CPUID) },
 	{ SYS_ioctl, B, "making a vCPU", DEVICE(KVM_SET_CPUID2) },
 	{ SYS_ioctl, B, "making a vCPU", DEVICE(KVM_GET_TSC_KHZ) },
+	{ SYS_ioctl, B, "vhost's thread", DEVICE(VHOST_SET_OWNER) },
+	{ SYS_ioctl, B, "what vhost may touch", DEVICE(VHOST_SET_MEM_TABLE) },
 	{ SYS_ioctl, B, "what a reset puts back", DEVICE(KVM_GET_REGS) },
 	{ SYS_ioctl, B, "what a reset puts back", DEVICE(KVM_GET_SREGS) },
 	{ SYS_ioctl, B, "what a reset puts back", DEVICE(KVM_GET_MSRS) },

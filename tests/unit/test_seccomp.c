@@ -12,6 +12,7 @@
 #include <linux/kvm.h>
 #include <linux/sched.h>
 #include <linux/seccomp.h>
+#include <linux/vhost.h>
 #include <stddef.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
@@ -234,6 +235,25 @@ START_TEST(threads_start_no_threads_and_make_no_machines)
 }
 END_TEST
 
+/* A vCPU's thread may take a ring away from the kernel, but not say where another one is. */
+START_TEST(vhost_is_given_rings_by_the_loop_and_memory_by_nobody)
+{
+	ck_assert(allows(JAIL_VCPU, SYS_ioctl, 3, VHOST_NET_SET_BACKEND, 0, 0));
+	ck_assert(allows(JAIL_LOOP, SYS_ioctl, 3, VHOST_SET_VRING_ADDR, 0, 0));
+	ck_assert(!allows(JAIL_VCPU, SYS_ioctl, 3, VHOST_SET_VRING_ADDR, 0, 0));
+	ck_assert(!allows(JAIL_VCPU, SYS_ioctl, 3, VHOST_SET_VRING_KICK, 0, 0));
+	ck_assert(!allows(JAIL_WORKER, SYS_ioctl, 3, VHOST_NET_SET_BACKEND, 0, 0));
+	for (unsigned int role = JAIL_VCPU; role < JAIL_ROLES; role++) {
+		const enum jail_role r = (enum jail_role)role;
+
+		ck_assert(!allows(r, SYS_ioctl, 3, VHOST_SET_OWNER, 0, 0));
+		ck_assert(!allows(r, SYS_ioctl, 3, VHOST_RESET_OWNER, 0, 0));
+		ck_assert(!allows(r, SYS_ioctl, 3, VHOST_SET_MEM_TABLE, 0, 0));
+		ck_assert(!allows(r, SYS_ioctl, 3, VHOST_SET_LOG_BASE, 0, 0));
+	}
+}
+END_TEST
+
 /* The kernel looks at 32 bits of it, libseccomp at 64. */
 START_TEST(an_ioctl_is_its_number_and_nothing_above)
 {
@@ -335,6 +355,7 @@ static Suite *suite(void)
 		  NULL);
 	UNIT_WITH(s, nothing_is_opened_connected_started_or_traced, take_filters, NULL);
 	UNIT_WITH(s, threads_start_no_threads_and_make_no_machines, take_filters, NULL);
+	UNIT_WITH(s, vhost_is_given_rings_by_the_loop_and_memory_by_nobody, take_filters, NULL);
 	UNIT_WITH(s, an_ioctl_is_its_number_and_nothing_above, take_filters, NULL);
 	UNIT_WITH(s, a_thread_is_a_thread_and_no_process, take_filters, NULL);
 	UNIT_WITH(s, no_memory_becomes_a_program, take_filters, NULL);
