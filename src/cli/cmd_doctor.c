@@ -17,6 +17,7 @@
 #include <vmm/arch/arch.h>
 #include <vmm/arch/probe.h>
 #include <vmm/base/util.h>
+#include <vmm/host/vhost.h>
 #include <vmm/kvm/kvm_sys.h>
 
 /* Below this a kernel's start takes minutes: hardware does a thousand times more, interpreters
@@ -180,6 +181,17 @@ static bool say_kvm(const struct kvm_sys *sys)
 	return fast;
 }
 
+/* What --net tap,vhost=on needs. The module comes by itself when root opens the device. */
+static void say_vhost(void)
+{
+	if (access(VHOST_DEVICE, R_OK | W_OK) == 0)
+		printf("vhost:    " VHOST_DEVICE " can be opened: --net tap,vhost=on works\n");
+	else if (errno == ENOENT)
+		printf("vhost:    none: for --net tap,vhost=on, as root: modprobe vhost_net\n");
+	else
+		printf("vhost:    " VHOST_DEVICE ": %s: no --net tap,vhost=on\n", strerror(errno));
+}
+
 /* Does the unpacked kernel contain this text anywhere? */
 static bool contains(const struct image *img, const char *text)
 {
@@ -278,6 +290,7 @@ int cmd_doctor(int argc, char *const *argv, struct err *e)
 			"vmx or svm");
 		kvm_sys_close(&sys);
 	}
+	say_vhost();
 	doctor_cpu(stdout, "");
 	if (r.kernel && say_kernel(r.kernel, e) < 0)
 		return e->code;

@@ -221,7 +221,9 @@ const struct opt run_options[] = {
 	{ "net", "none|user|tap[=NAME]|unix=PATH|loop[,...]",
 	  "A network interface. user: by passt, without root; publish=HOST:GUEST makes a port of\n"
 	  "the guest reachable, host the host's own services. tap: an interface of this host.\n"
-	  "unix: another VM. loop: what is sent comes back. Default none.",
+	  "vhost=on: the host's kernel moves its frames. unix: another VM. loop: what is sent "
+	  "comes\n"
+	  "back. Default none.",
 	  add_net },
 	{ "append", "WORDS", "Adds to the kernel's command line. May be given more than once.",
 	  set_append },

@@ -248,10 +248,20 @@ static uint64_t least_memory(const struct vm_config *c)
 			MIB);
 }
 
-/* A thread for each vCPU, those that do the work of a disk, passt; and a few of the kernel's. */
+/* passt, or a thread of the kernel's for each pair of queues. */
+static unsigned int pids_of_net(const struct net_spec *s)
+{
+	return s->vhost ? s->n_pairs : 1;
+}
+
+/* A thread for each vCPU, those that do the work of a disk, networks; and a few of the kernel's. */
 static unsigned int least_pids(const struct vm_config *c)
 {
-	return cpu_topology_total(&c->cpus) + c->n_disks * PIDS_OF_DISK + c->n_nets + PIDS_OF_VMM;
+	unsigned int n = cpu_topology_total(&c->cpus) + c->n_disks * PIDS_OF_DISK + PIDS_OF_VMM;
+
+	for (unsigned int i = 0; i < c->n_nets; i++)
+		n += pids_of_net(&c->nets[i]);
+	return n;
 }
 
 static int check_limits(const struct vm_config *c, struct err *e)

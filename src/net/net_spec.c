@@ -161,6 +161,16 @@ static int set_queues(struct net_spec *s, char *value, struct err *e)
 	return 0;
 }
 
+static int set_vhost(struct net_spec *s, char *value, struct err *e)
+{
+	if (s->kind != NET_TAP)
+		return err_set(e, -EINVAL, "only with tap: the host's kernel knows no other");
+	s->vhost = strcmp(value, "on") == 0;
+	if (!s->vhost && strcmp(value, "off") != 0)
+		return err_set(e, -EINVAL, "expected on or off");
+	return 0;
+}
+
 static int parse_bytes(const char *value, uint64_t *out, struct err *e)
 {
 	if (opts_parse_size(value, out, e) < 0)
@@ -197,6 +207,7 @@ static const struct key {
 	{ "publish", set_publish }, { "host", set_host },     { "mac", set_mac },
 	{ "mtu", set_mtu },         { "queues", set_queues }, { "bps", set_bps },
 	{ "burst", set_burst },     { "pps", set_pps },       { "pps-burst", set_pps_burst },
+	{ "vhost", set_vhost },
 };
 
 static int unknown_key(const char *name, struct err *e)
@@ -210,8 +221,8 @@ static int unknown_key(const char *name, struct err *e)
 		return err_set(e, -EINVAL, "unknown word '%s'; did you mean %s=?", name, near);
 	return err_set(
 		e, -EINVAL,
-		"unknown word '%s'; there are publish=, host, mac=, mtu=, queues=, bps=, burst=, "
-		"pps= and pps-burst=",
+		"unknown word '%s'; there are publish=, host, mac=, mtu=, queues=, vhost=, bps=, "
+		"burst=, pps= and pps-burst=",
 		name);
 }
 
@@ -289,6 +300,10 @@ static int check_rates(const struct net_spec *s, struct err *e)
 		return err_set(e, -EINVAL, "burst= needs bps=");
 	if (s->rate.ops_burst && !s->rate.ops_per_s)
 		return err_set(e, -EINVAL, "pps-burst= needs pps=");
+	if (s->vhost && (s->rate.bytes_per_s || s->rate.ops_per_s))
+		return err_set(e, -EINVAL,
+			       "vhost=on: the host's kernel knows no bps= and pps=: vhost=off, or "
+			       "limit the interface (tc qdisc add dev NAME ...)");
 	return 0;
 }
 

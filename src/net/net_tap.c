@@ -175,6 +175,11 @@ static void tap_set(struct netif *n, unsigned int wanted)
 	tap_set_offloads(&of(n)->tap, flags);
 }
 
+static int tap_fd(const struct netif *n, unsigned int pair)
+{
+	return container_of(n, struct net_tap, n)->tap.fds[pair];
+}
+
 static void tap_destroy(struct netif *n)
 {
 	struct net_tap *t = of(n);
@@ -193,6 +198,7 @@ static const struct netif_ops tap_ops = {
 	.watch = tap_watch,
 	.set_pairs = tap_set_pairs,
 	.set_offloads = tap_set,
+	.fd = tap_fd,
 	.destroy = tap_destroy,
 };
 

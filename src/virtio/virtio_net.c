@@ -47,6 +47,8 @@ void net_update_watch(struct virtio_net *n, unsigned int pair)
 	const struct net_pair *p = &n->pairs[pair];
 	uint32_t events = p->tx_full ? EPOLLOUT : 0;
 
+	if (n->vhost)
+		return;
 	/* What is ready and cannot be used would make the loop spin. */
 	if (n->running && pair < n->n_active && !p->starved && !p->rx_late &&
 	    virtio_dev_queue_runs(&n->v, net_rx_queue(pair)))
@@ -68,10 +70,14 @@ static void set_offloads(struct virtio_net *n)
 
 static void set_pairs(struct virtio_net *n)
 {
+	if (n->vhost)
+		net_vhost_stop(n);
 	if (n->netif->ops->set_pairs)
 		n->netif->ops->set_pairs(n->netif, n->n_active);
 	for (unsigned int i = 0; i < n->netif->n_pairs; i++)
 		net_update_watch(n, i);
+	if (n->vhost)
+		net_vhost_start(n);
 }
 
 void net_settle(struct virtio_net *n)
@@ -277,7 +283,8 @@ static void net_queue_ready(struct virtio_dev *v, unsigned int qi)
 			control_run(n, qi);
 		return;
 	}
-	if (pair >= n->netif->n_pairs || (pair > 0 && !virtio_dev_has(v, VIRTIO_NET_F_MQ)))
+	if (n->vhost || pair >= n->netif->n_pairs ||
+	    (pair > 0 && !virtio_dev_has(v, VIRTIO_NET_F_MQ)))
 		return;
 	if (qi == net_rx_queue(pair)) {
 		n->pairs[pair].starved = false;
@@ -316,8 +323,36 @@ static void net_reset(struct virtio_dev *v)
 
 	forget_driver(n);
 	n->running = false;
+	if (n->vhost)
+		net_vhost_stop(n);
 	n->stale = true;
 	evloop_post(v->loop, &n->settle);
+}
+
+static void net_runs_changed(struct virtio_dev *v)
+{
+	struct virtio_net *n = net_of(v);
+
+	if (!n->vhost)
+		return;
+	net_vhost_stop(n);
+	n->stale = true;
+	evloop_post(v->loop, &n->settle);
+}
+
+static void net_interrupts_changed(struct virtio_dev *v)
+{
+	struct virtio_net *n = net_of(v);
+
+	if (n->vhost)
+		net_vhost_interrupts_changed(n);
+}
+
+static int net_start(struct virtio_dev *v, struct err *e)
+{
+	struct virtio_net *n = net_of(v);
+
+	return n->vhost ? net_vhost_own(n, e) : 0;
 }
 
 static void net_counters(struct virtio_dev *v, metric_fn fn, void *arg)
@@ -343,6 +378,7 @@ static void net_destroy(struct virtio_dev *v)
 {
 	struct virtio_net *n = net_of(v);
 
+	net_vhost_destroy(n);
 	netif_destroy(n->netif);
 	evloop_unpost(v->loop, &n->settle);
 	rate_fini(&n->rx_rate);
@@ -358,7 +394,10 @@ static const struct virtio_dev_ops net_ops = {
 	.pci_class = { 0x02, 0x00, 0x00 }, /* network controller, Ethernet */
 	.activate = net_activate,
 	.queue_ready = net_queue_ready,
+	.start = net_start,
 	.reset = net_reset,
+	.runs_changed = net_runs_changed,
+	.interrupts_changed = net_interrupts_changed,
 	.counters = net_counters,
 	.destroy = net_destroy,
 };
@@ -418,6 +457,10 @@ static int init(struct virtio_net *n, const struct virtio_net_params *p,
 	forget_driver(n);
 	if (virtio_dev_init(&n->v, &net_ops, &params, e) < 0)
 		return e->code;
+	if (p->vhost && net_vhost_create(n, e) < 0) {
+		virtio_dev_fini(&n->v);
+		return err_wrap(e, "%s", p->name);
+	}
 	rate_init(&n->rx_rate, &p->rate, env->loop, on_rx_rate, n);
 	rate_init(&n->tx_rate, &p->rate, env->loop, on_tx_rate, n);
 	n->netif->events = &netif_events;
@@ -446,7 +489,7 @@ int virtio_net_create_on(struct virtio_dev **out, const struct virtio_net_params
 int virtio_net_create(struct virtio_dev **out, const struct net_spec *spec, const char *name,
 		      const struct device_env *env, struct err *e)
 {
-	struct virtio_net_params p = { .name = name, .rate = spec->rate };
+	struct virtio_net_params p = { .name = name, .rate = spec->rate, .vhost = spec->vhost };
 	int rc;
 
 	if (netif_open(&p.netif, spec, name, env->loop, e) < 0)

@@ -61,6 +61,7 @@ struct virtio_net {
 	struct netif *netif;
 	uint8_t mac[6];
 	struct rate rx_rate, tx_rate;
+	struct net_vhost *vhost; /* the host's kernel moves the frames; NULL: we do */
 	struct ev_task settle; /* after a reset or an activation, on a vCPU: the loop's part */
 
 	/* Under the lock. */
@@ -105,5 +106,22 @@ void net_update_watch(struct virtio_net *n, unsigned int pair);
 void net_rx_run(struct virtio_net *n, unsigned int pair);
 /* Sends what the driver has queued. */
 void net_tx_run(struct virtio_net *n, unsigned int pair);
+
+/* virtio_net_vhost.c ------------------------------------------------------------------------- */
+
+struct net_vhost;
+
+/* Opens what n->vhost needs; takes features away that this kernel has not. Errors say what to do.
+ */
+int net_vhost_create(struct virtio_net *n, struct err *e);
+void net_vhost_destroy(struct virtio_net *n); /* stopped; without n->vhost: fine */
+/* All of guest RAM becomes the kernel's to use. Main thread, before the guest runs. */
+int net_vhost_own(struct virtio_net *n, struct err *e);
+/* Lock held. stop() takes back what shall not run any more, on any thread, at once; start() gives
+ * away what shall, on the loop. */
+void net_vhost_stop(struct virtio_net *n);
+void net_vhost_start(struct virtio_net *n);
+/* Any thread, any lock. */
+void net_vhost_interrupts_changed(struct virtio_net *n);
 
 #endif

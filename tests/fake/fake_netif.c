@@ -137,6 +137,12 @@ static void fake_set_offloads(struct netif *n, unsigned int offloads)
 	of(n)->offloads_set = offloads;
 }
 
+static int fake_fd(const struct netif *n, unsigned int pair)
+{
+	(void)n;
+	return FAKE_NETIF_FD + (int)pair;
+}
+
 static void fake_destroy(struct netif *n)
 {
 	struct fake_netif *f = of(n);
@@ -161,6 +167,7 @@ static const struct netif_ops ops = {
 	.watch = fake_watch,
 	.set_pairs = fake_set_pairs,
 	.set_offloads = fake_set_offloads,
+	.fd = fake_fd,
 	.destroy = fake_destroy,
 };
 

@@ -10,6 +10,7 @@
 #include <vmm/net/netif.h>
 #include <vmm/virtio/virtio_net.h>
 
+#define FAKE_NETIF_FD 1000 /* what fd() says of pair 0; the others follow */
 #define FAKE_NETIF_SENT 256 /* frames remembered, the first ones */
 
 struct fake_frame {

@@ -174,6 +174,8 @@ START_TEST(limits_that_the_vm_cannot_live_with_are_refused_with_the_least)
 	ck_ok(config_add_disk(&c, "a", &e));
 	ck_ok(config_add_net(&c, "loop", &e));
 	ck_fails(config_check(&c, &e), -EINVAL, "networks is 17");
+	ck_ok(config_add_net(&c, "tap,queues=4,vhost=on", &e));
+	ck_fails(config_check(&c, &e), -EINVAL, "networks is 21");
 	config_fini(&c);
 }
 END_TEST

@@ -66,6 +66,20 @@ START_TEST(common_words_are_understood)
 }
 END_TEST
 
+START_TEST(the_kernel_moves_frames_only_if_asked_to)
+{
+	ck_ok(net_spec_parse(&s, "tap=tap0", &e));
+	ck_assert(!s.vhost);
+	net_spec_fini(&s);
+	ck_ok(net_spec_parse(&s, "tap=tap0,queues=2,vhost=on", &e));
+	ck_assert(s.vhost);
+	net_spec_fini(&s);
+	ck_ok(net_spec_parse(&s, "tap=tap0,vhost=off,bps=1M", &e));
+	ck_assert(!s.vhost);
+	net_spec_fini(&s);
+}
+END_TEST
+
 START_TEST(published_ports_are_understood)
 {
 	static const struct net_publish want[] = {
@@ -122,6 +136,11 @@ static const struct {
 	{ "user,publish=", "publish= needs a value", -EINVAL },
 	{ "user,publsh=1:1", "did you mean publish=", -EINVAL },
 	{ "user,queues=2", "only with tap", -EINVAL },
+	{ "user,vhost=on", "only with tap", -EINVAL },
+	{ "tap,vhost=yes", "expected on or off", -EINVAL },
+	{ "tap,vhost", "vhost= needs a value", -EINVAL },
+	{ "tap,vhost=on,bps=1M", "knows no bps= and pps=", -EINVAL },
+	{ "tap,pps=1000,vhost=on", "knows no bps= and pps=", -EINVAL },
 	{ "tap,publish=80:80", "only with user", -EINVAL },
 	{ "unix=x,publish=80:80", "only with user", -EINVAL },
 	{ "tap,queues=0", "1 to 8", -ERANGE },
@@ -200,6 +219,7 @@ static Suite *suite(void)
 	UNIT_TEST(t, every_kind_of_interface_is_understood);
 	UNIT_TEST(t, the_hosts_loopback_is_out_of_reach_unless_asked_for);
 	UNIT_TEST(t, common_words_are_understood);
+	UNIT_TEST(t, the_kernel_moves_frames_only_if_asked_to);
 	UNIT_TEST(t, published_ports_are_understood);
 	UNIT_LOOP(t, what_makes_no_sense_is_refused_in_the_users_words, ARRAY_SIZE(refused));
 	UNIT_TEST(t, an_empty_spec_may_be_finished);

@@ -3,7 +3,7 @@
  *
  *	none
  *	user[,host][,publish=[udp:][ADDR:]HOSTPORT:GUESTPORT...]	the host's network, by passt
- *	tap[=NAME][,queues=N]					an interface of the host
+ *	tap[=NAME][,queues=N][,vhost=on|off]			an interface of the host
  *	unix=PATH						another VM, or a switch
  *	loop							back to the guest itself
  *
@@ -39,6 +39,7 @@ struct net_spec {
 	uint8_t mac[6];
 	uint16_t mtu; /* 0: what the backend has */
 	unsigned int n_pairs; /* TAP: pairs of queues, at least 1 */
+	bool vhost; /* TAP: the host's kernel moves the frames; then there is no rate */
 	struct rate_spec rate; /* of each direction */
 	/*
 	 * UNIX, where the path cannot be reached once the guest runs: gives a socket that is

@@ -66,6 +66,12 @@ struct netif_ops {
 	/* What of `offloads` may be left undone in received frames; at first nothing. NULL: none
 	 * is. */
 	void (*set_offloads)(struct netif *n, unsigned int offloads);
+	/*
+	 * The descriptor by which the kernel can move the pair's frames itself, in our place
+	 * (vhost); then send(), receive() and watch() are not called. Any thread. NULL: there is
+	 * none.
+	 */
+	int (*fd)(const struct netif *n, unsigned int pair);
 	void (*destroy)(struct netif *n);
 };
 

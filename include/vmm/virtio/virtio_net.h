@@ -5,6 +5,7 @@
  */
 #ifndef VMM_VIRTIO_VIRTIO_NET_H
 #define VMM_VIRTIO_VIRTIO_NET_H
+#include <stdbool.h>
 #include <stdint.h>
 #include <vmm/base/err.h>
 #include <vmm/dev/device.h>
@@ -29,7 +30,8 @@ struct virtio_net_params {
 	struct netif *netif;
 	uint8_t mac[6];
 	uint16_t mtu; /* 0: not told to the guest */
-	struct rate_spec rate;
+	struct rate_spec rate; /* none with vhost */
+	bool vhost; /* the host's kernel moves the frames; netif has fd() */
 };
 int virtio_net_create_on(struct virtio_dev **out, const struct virtio_net_params *p,
 			 const struct device_env *env, struct err *e);
