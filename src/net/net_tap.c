@@ -15,6 +15,7 @@
 #include <vmm/base/log.h>
 #include <vmm/base/util.h>
 #include <vmm/host/tap.h>
+#include <vmm/host/tap_counts.h>
 
 #define ETHERNET_MTU 1500u
 
@@ -31,6 +32,7 @@ struct net_tap {
 	struct evloop *loop;
 	struct tap tap;
 	struct tap_watch watch;
+	struct tap_counts counts; /* where the kernel moves the frames */
 	bool gone; /* the interface has been deleted */
 	struct tap_pair pairs[NET_MAX_PAIRS];
 	struct log_limit limit;
@@ -180,6 +182,21 @@ static int tap_fd(const struct netif *n, unsigned int pair)
 	return container_of(n, struct net_tap, n)->tap.fds[pair];
 }
 
+/* The interface receives what the guest sends. */
+static void tap_counted(const struct netif *n, struct netif_count *c)
+{
+	const struct tap_counts *t = &container_of(n, struct net_tap, n)->counts;
+
+	*c = (struct netif_count){
+		.rx_frames = tap_count(t, TAP_TX_FRAMES),
+		.rx_bytes = tap_count(t, TAP_TX_BYTES),
+		.tx_frames = tap_count(t, TAP_RX_FRAMES),
+		.tx_bytes = tap_count(t, TAP_RX_BYTES),
+		.rx_dropped = tap_count(t, TAP_TX_DROPPED),
+		.tx_dropped = tap_count(t, TAP_RX_DROPPED),
+	};
+}
+
 static void tap_destroy(struct netif *n)
 {
 	struct net_tap *t = of(n);
@@ -187,6 +204,7 @@ static void tap_destroy(struct netif *n)
 	for (unsigned int i = 0; i < NET_MAX_PAIRS; i++)
 		evloop_del(&t->pairs[i].ev);
 	tap_watch_stop(&t->watch);
+	tap_counts_close(&t->counts);
 	tap_close(&t->tap);
 	free(t->n.seed);
 	free(t);
@@ -199,6 +217,7 @@ static const struct netif_ops tap_ops = {
 	.set_pairs = tap_set_pairs,
 	.set_offloads = tap_set,
 	.fd = tap_fd,
+	.count = tap_counted,
 	.destroy = tap_destroy,
 };
 
@@ -219,6 +238,8 @@ static int open_all(struct net_tap *t, const struct net_spec *spec, struct err *
 		t->n.offloads |= t->tap.offloads & offloads[i].theirs ? offloads[i].ours : 0;
 	if (spec->mtu || t->tap.mtu != ETHERNET_MTU)
 		t->n.mtu = t->tap.mtu;
+	if (spec->vhost)
+		tap_counts_open(&t->counts, &t->tap);
 	tap_set_pairs(&t->n, 1);
 	return 0;
 }
@@ -237,6 +258,7 @@ int net_tap_open(struct netif **out, const struct net_spec *spec, const char *na
 		.name = name,
 		.loop = l,
 	};
+	tap_counts_init(&t->counts);
 	if (open_all(t, spec, e) < 0) {
 		tap_destroy(&t->n);
 		return e->code;

@@ -357,14 +357,25 @@ static int net_start(struct virtio_dev *v, struct err *e)
 
 static void net_counters(struct virtio_dev *v, metric_fn fn, void *arg)
 {
-	const struct net_counters *c = &net_of(v)->count;
+	struct virtio_net *n = net_of(v);
+	const struct net_counters *c = &n->count;
+	struct netif_count f = {
+		.rx_frames = metric_get(&c->rx_frames),
+		.rx_bytes = metric_get(&c->rx_bytes),
+		.tx_frames = metric_get(&c->tx_frames),
+		.tx_bytes = metric_get(&c->tx_bytes),
+		.rx_dropped = metric_get(&c->rx_dropped),
+		.tx_dropped = metric_get(&c->tx_dropped),
+	};
 
-	fn(arg, "rx_frames", metric_get(&c->rx_frames));
-	fn(arg, "rx_bytes", metric_get(&c->rx_bytes));
-	fn(arg, "tx_frames", metric_get(&c->tx_frames));
-	fn(arg, "tx_bytes", metric_get(&c->tx_bytes));
-	fn(arg, "rx_dropped", metric_get(&c->rx_dropped));
-	fn(arg, "tx_dropped", metric_get(&c->tx_dropped));
+	if (n->vhost && n->netif->ops->count)
+		n->netif->ops->count(n->netif, &f);
+	fn(arg, "rx_frames", f.rx_frames);
+	fn(arg, "rx_bytes", f.rx_bytes);
+	fn(arg, "tx_frames", f.tx_frames);
+	fn(arg, "tx_bytes", f.tx_bytes);
+	fn(arg, "rx_dropped", f.rx_dropped);
+	fn(arg, "tx_dropped", f.tx_dropped);
 	fn(arg, "errors", metric_get(&c->errors));
 }
 

@@ -143,6 +143,12 @@ static int fake_fd(const struct netif *n, unsigned int pair)
 	return FAKE_NETIF_FD + (int)pair;
 }
 
+static void fake_count(const struct netif *n, struct netif_count *c)
+{
+	(void)n;
+	*c = (struct netif_count){ 1, 2, 3, 4, 5, 6 };
+}
+
 static void fake_destroy(struct netif *n)
 {
 	struct fake_netif *f = of(n);
@@ -168,6 +174,7 @@ static const struct netif_ops ops = {
 	.set_pairs = fake_set_pairs,
 	.set_offloads = fake_set_offloads,
 	.fd = fake_fd,
+	.count = fake_count,
 	.destroy = fake_destroy,
 };
 

@@ -64,7 +64,8 @@ static inline uint8_t fake_netif_byte(uint8_t seed, size_t i)
 /* Are these the len bytes of such a frame? */
 bool fake_netif_is(const uint8_t *data, size_t len, uint8_t seed);
 
-/* The device's counter of that name. */
+/* The device's counter of that name. Of what fd() has moved, 1 to 6, in the order of struct
+ * netif_count. */
 uint64_t fake_netif_counter(struct fake_driver *f, const char *name);
 
 #endif

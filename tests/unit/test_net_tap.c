@@ -19,12 +19,14 @@
 #include <stdio.h>
 #include <sys/epoll.h>
 #include <sys/ioctl.h>
+#include <sys/mount.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
 #include <vmm/base/log.h>
 #include <vmm/base/util.h>
 #include <vmm/host/tap.h>
+#include <vmm/host/tap_counts.h>
 #include <vmm/net/netif.h>
 
 #define PROTOCOL 0x88b5 /* IEEE 802: for experiments */
@@ -382,6 +384,40 @@ START_TEST(a_tap_in_use_is_told)
 }
 END_TEST
 
+/* Both from before it is opened, and those of the guest. */
+START_TEST(an_interface_counts_from_when_it_is_opened)
+{
+	static const uint8_t header[NETIF_HDR_LEN];
+	uint8_t frame[60];
+	struct tap_counts counts;
+	struct tap other;
+
+	if (!setup())
+		return;
+	ck_ok(start("tap=tapx"));
+	make_frame(frame, sizeof(frame));
+	ck_assert_int_eq(send_frame(header, frame, sizeof(frame)), NETIF_SENT);
+	other = (struct tap){ .name = "tapx", .index = if_nametoindex("tapx") };
+	other.sock = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	tap_counts_init(&counts);
+	tap_counts_open(&counts, &other); /* /sys is that of another network */
+	ck_assert_int_lt(counts.fds[0], 0);
+	ck_assert_uint_eq(tap_count(&counts, TAP_RX_FRAMES), 0);
+	tap_counts_close(&counts);
+	if (unshare(CLONE_NEWNS) == 0 && mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL) == 0 &&
+	    mount("sysfs", "/sys", "sysfs", 0, NULL) == 0) {
+		tap_counts_open(&counts, &other);
+		ck_assert_uint_eq(tap_count(&counts, TAP_RX_FRAMES), 0);
+		ck_assert_int_eq(send_frame(header, frame, sizeof(frame)), NETIF_SENT);
+		ck_assert_uint_eq(tap_count(&counts, TAP_RX_FRAMES), 1);
+		ck_assert_uint_eq(tap_count(&counts, TAP_RX_BYTES), sizeof(frame));
+		tap_counts_close(&counts);
+	}
+	close(other.sock);
+	teardown();
+}
+END_TEST
+
 START_TEST(the_mtu_is_set_and_told)
 {
 	if (!setup())
@@ -606,6 +642,7 @@ static Suite *suite(void)
 	UNIT_TEST(s, a_tap_with_one_queue_refuses_more_with_the_remedy);
 	UNIT_TEST(s, what_is_no_tap_is_told);
 	UNIT_TEST(s, a_tap_in_use_is_told);
+	UNIT_TEST(s, an_interface_counts_from_when_it_is_opened);
 	UNIT_TEST(s, the_mtu_is_set_and_told);
 	UNIT_TEST(s, who_asks_the_taps_socket_about_the_host_gets_no_answer);
 	UNIT_TEST(s, the_filter_of_the_taps_socket_stays);

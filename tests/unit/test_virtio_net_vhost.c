@@ -117,6 +117,7 @@ START_TEST(a_reset_is_over_when_the_kernel_has_let_go)
 	virtio_dev_set_status(f.v, 0);
 	ck_assert_uint_eq(fake_vhost_n_running(), 0); /* the loop has not run */
 	ck_assert_uint_eq(virtio_dev_status(f.v), 0);
+	ck_assert_uint_eq(f.v->queues[RX].vq.next_avail, 0);
 	fake_driver_start(&f, ALL);
 	ck_assert(ring(RX)->runs && ring(TX)->runs);
 	ck_assert_uint_eq(ring(RX)->ring.base, 0);
@@ -397,6 +398,17 @@ START_TEST(the_link_is_still_told)
 }
 END_TEST
 
+START_TEST(what_passes_is_what_the_interface_has_counted)
+{
+	start(1);
+	ck_assert_uint_eq(fake_netif_counter(&f, "rx_frames"), 1);
+	ck_assert_uint_eq(fake_netif_counter(&f, "tx_bytes"), 4);
+	ck_assert_uint_eq(fake_netif_counter(&f, "tx_dropped"), 6);
+	ck_assert_uint_eq(fake_netif_counter(&f, "errors"), 0);
+	stop();
+}
+END_TEST
+
 static Suite *suite(void)
 {
 	Suite *s = suite_create("virtio_net_vhost");
@@ -420,6 +432,7 @@ static Suite *suite(void)
 	UNIT_TEST(s, what_the_kernel_cannot_make_sense_of_stops_the_device_until_a_reset);
 	UNIT_TEST(s, an_error_from_before_the_reset_is_none_of_the_new_drivers);
 	UNIT_TEST(s, the_link_is_still_told);
+	UNIT_TEST(s, what_passes_is_what_the_interface_has_counted);
 	return s;
 }
 

@@ -47,6 +47,11 @@ struct netif_events {
 	void (*link)(void *arg); /* n->link_up has changed */
 };
 
+/* Frames, with the guest's names: it receives what is sent to it. */
+struct netif_count {
+	uint64_t rx_frames, rx_bytes, tx_frames, tx_bytes, rx_dropped, tx_dropped;
+};
+
 struct netif_ops {
 	/*
 	 * Sends one frame, of NETIF_FRAME_MIN to NETIF_FRAME_MAX bytes. iov[0] is the header, and
@@ -72,6 +77,8 @@ struct netif_ops {
 	 * none.
 	 */
 	int (*fd)(const struct netif *n, unsigned int pair);
+	/* What has passed by that way. Where fd is used; NULL: not known. */
+	void (*count)(const struct netif *n, struct netif_count *c);
 	void (*destroy)(struct netif *n);
 };
 
