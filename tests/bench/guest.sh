@@ -4,12 +4,15 @@
 # One line on the console is one command. While it runs, nothing is said on the console, because every byte there costs
 # exits from the guest. Then: "@end STATUS", the host reads its counters and sends an empty line, the command's output,
 # how many interrupts of which kind came meanwhile, (if it failed, its errors,) "@done".
-# From the kernel's command line, by the environment: bench_host, bench_guest, the addresses of the two ends.
-: "${bench_host:?}" "${bench_guest:?}"
+# From the kernel's command line, by the environment: bench_host, bench_guest, the addresses of the two ends, and the same
+# of the second interface, with vhost.
+: "${bench_host:?}" "${bench_guest:?}" "${bench_vhost_host:?}" "${bench_vhost_guest:?}"
 stty -echo
 cd /tmp || exit 1
 ip link set eth0 up
 ip addr add "$bench_guest/24" dev eth0
+ip link set eth1 up
+ip addr add "$bench_vhost_guest/24" dev eth1
 
 # DEVICE RW DEPTH N: prints IOPS and N
 disk() {
@@ -26,6 +29,10 @@ net() {
 
 # N: prints round trips per second, and N
 rr() { ./pingpong 5202 "$bench_host" "$1"; }
+
+# The same two over the other interface
+vhost_net() { local bench_host=$bench_vhost_host; net "$@"; }
+vhost_rr() { local bench_host=$bench_vhost_host; rr "$@"; }
 
 # Prints "NAME COUNT" of the guest's own interrupts: the timer's, and those of virtio devices.
 interrupts() {
