@@ -171,7 +171,7 @@ $(O)/unit/%: $(O)/tests/unit/%.o $(O)/tests/unit/unit.o \
 .PRECIOUS: $(O)/tests/%.o
 
 include tests/tests.mk firmware/selftest/selftest.mk firmware/lessons/lessons.mk
-include tests/hostile/hostile.mk tests/fuzz/fuzz.mk tests/fault/fault.mk tests/jail/jail.mk
+include tests/hostile/hostile.mk tests/fuzz/fuzz.mk tests/fault/fault.mk tests/jail/jail.mk tests/bench/bench.mk
 
 # What people type --------------------------------------------------------------------------------
 

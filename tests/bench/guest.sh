@@ -1,24 +1,25 @@
 #!/bin/bash
-# guest.sh: what tests/bench/devices runs in its guests: commands come by the serial console, results go there.
+# guest.sh: what tests/bench/devices.sh runs in its guests: commands come by the serial console, results go there.
 #
 # One line on the console is one command. While it runs, nothing is said on the console, because every byte there costs
 # exits from the guest. Then: "@end STATUS", the host reads its counters and sends an empty line, the command's output,
 # how many interrupts of which kind came meanwhile, (if it failed, its errors,) "@done".
-# From the kernel's command line, by the environment: bench_host, bench_guest, the addresses of the two ends, and the same
-# of the second interface, with vhost.
-: "${bench_host:?}" "${bench_guest:?}" "${bench_vhost_host:?}" "${bench_vhost_guest:?}"
+# From the kernel's command line, by the environment: bench_host, bench_guest, the addresses of the two ends.
+: "${bench_host:?}" "${bench_guest:?}"
 stty -echo
 cd /tmp || exit 1
 ip link set eth0 up
 ip addr add "$bench_guest/24" dev eth0
-ip link set eth1 up
-ip addr add "$bench_vhost_guest/24" dev eth1
 
-# DEVICE RW DEPTH N: prints IOPS and N
+# DEVICE RW DEPTH N SIZE JOBS: prints IOPS, N, and how many microseconds half of the requests take at most, and 99 %
 disk() {
-	fio --name=t --filename="$1" --rw="$2" --iodepth="$3" --number_ios="$4" --bs=4k --direct=1 --ioengine=libaio \
-		--thread --norandommap --clocksource=clock_gettime --output-format=terse --terse-version=3 >fio || return 1
-	awk -F';' -v n="$4" '{ print $8 + $49, n }' fio
+	fio --name=t --filename="$1" --rw="$2" --iodepth="$3" --number_ios="$4" --bs="$5" --numjobs="$6" --group_reporting \
+		--direct=1 --ioengine=libaio --thread --norandommap --clocksource=clock_gettime --output-format=terse \
+		--terse-version=3 >fio || return 1
+	awk -F';' -v n="$(($4 * $6))" '
+		function more(i, than,   p) { split($i, p, "="); return p[2] + 0 > than ? p[2] + 0 : than }
+		{ for (i = 1; i <= NF; i++) { if ($i ~ /^50\.0+%=/) half = more(i, half); if ($i ~ /^99\.0+%=/) most = more(i, most) } }
+		{ print $8 + $49, n, half + 0, most + 0 }' fio
 }
 
 # BYTES OPTION...: prints Mbit/s at the receiver, and BYTES
@@ -29,10 +30,6 @@ net() {
 
 # N: prints round trips per second, and N
 rr() { ./pingpong 5202 "$bench_host" "$1"; }
-
-# The same two over the other interface
-vhost_net() { local bench_host=$bench_vhost_host; net "$@"; }
-vhost_rr() { local bench_host=$bench_vhost_host; rr "$@"; }
 
 # Prints "NAME COUNT" of the guest's own interrupts: the timer's, and those of virtio devices.
 interrupts() {

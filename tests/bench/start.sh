@@ -1,0 +1,80 @@
+# shellcheck shell=bash disable=SC2034,SC2154 # what is set here the other scripts use, and the other way round
+# start.sh - how long a VM takes from the start of its process to the first KVM_RUN, to the guest's init, and to its end;
+# part "start" of tests/bench/run.
+#
+# Of vmm there is a first start as well, with an empty cache of unpacked kernels. The others keep nothing: their first
+# start is as any other. KVM's calls are clocked in runs of their own, by a library (clocks.c), which takes part of a
+# millisecond to load; a VMM that is linked statically does not load it.
+
+start_vm() { # VMM CPUS WATCH-OPTION...
+	vm_defaults
+	vm_cpus=$2
+	vm_words="$words $(vm_end_words "$1") CMD=\"$(vm_end "$1")\""
+	"command_$1" || return 1
+	watch -t "$patience" -x "$ready" "${@:3}" -- "${command[@]}"
+	[ -n "${found[text]-}" ] && return 0
+	note start "$1" "no \"$ready\": $(tail -qn 2 "$dir/watch.err" | tr '\n\t' '  ')"
+	return 1
+}
+
+start_clocks() { # VMM CASE RUN
+	start_vm "$1" 1 -e -p "$files/clocks.so" || return 0
+	if [ -z "${found[first_run]-}" ]; then
+		note start "$1" "KVM's calls cannot be clocked: not linked to the C library as a file of its own"
+		return 0
+	fi
+	record start "$2" "to first KVM_RUN" ms low "$1" "$3" "$(ms $((found[first_run] - found[create_vm_took])))"
+	record start "$2" "KVM_CREATE_VM" ms low "$1" "$3" "$(ms "${found[create_vm_took]}")"
+}
+
+start_once() { # VMM CPUS CASE RUN
+	start_vm "$1" "$2" || return 1
+	record start "$3" "to init" ms low "$1" "$4" "$(ms "${found[text]}")"
+	if [ "${found[status]}" = 0 ]; then
+		record start "$3" "init to end" ms low "$1" "$4" "$(ms $((found[end] - found[text])))"
+	else
+		note start "$1" "does not end by itself (status ${found[status]})"
+	fi
+}
+
+# A guest that ends the machine at once.
+start_of_software() {
+	local vmm run
+	for ((run = 1; run <= repeat * 5; run++)); do
+		for vmm in "${vmms[@]}"; do
+			rate_describe "$vmm" || continue
+			watch -t 10 -p "$files/clocks.so" -- "${command[@]}"
+			if [ -z "${found[first_run]-}" ] || [ "${found[status]}" != 0 ]; then
+				[ "$run" != 1 ] || note start "$vmm" "a guest of a few instructions does not run: $(tail -n 1 "$dir/watch.err")"
+				continue
+			fi
+			record start "a guest of nothing" "to first KVM_RUN" ms low "$vmm" "$run" "$(ms $((found[first_run] - found[create_vm_took])))"
+			record start "a guest of nothing" "KVM_CREATE_VM" ms low "$vmm" "$run" "$(ms "${found[create_vm_took]}")"
+			record start "a guest of nothing" "first KVM_RUN to end" ms low "$vmm" "$run" "$(ms $((found[end] - found[first_run])))"
+		done
+	done
+}
+
+# Once each before: what is read from a disk the first time is nobody's merit.
+part_start() {
+	local vmm run ok=()
+	if [ "$place" = software ]; then
+		start_of_software
+		return
+	fi
+	for vmm in "${vmms[@]}"; do
+		if start_vm "$vmm" 1 -e; then ok+=("$vmm"); fi
+	done
+	for ((run = 1; run <= repeat; run++)); do
+		for vmm in "${ok[@]}"; do
+			if [ "$vmm" = vmm ]; then
+				rm -rf "$XDG_CACHE_HOME"
+				start_once vmm 1 "1 CPU, first start" "$run" || true
+			fi
+			start_once "$vmm" 1 "1 CPU" "$run" || true
+			start_clocks "$vmm" "1 CPU" "$run"
+			if [ "$run" = 1 ]; then start_once "$vmm" 4 "4 CPUs" "$run" || true; fi
+			say "start: run $run of $repeat: $vmm: done"
+		done
+	done
+}
