@@ -1,9 +1,9 @@
 /*
  * pingpong.c - one byte there and one byte back over TCP, again and again: round trips per second.
  *
- * Run by tests/bench/devices.sh: `pingpong PORT` on the host answers for ever, one client at a time;
- * `pingpong PORT ADDRESS N` in the guest does N round trips and prints "PER-SECOND N". A static
- * program, because the guest has no compiler and the host may have another C library.
+ * Run by tests/bench/devices.sh: `pingpong PORT` on the host answers for ever, one client at a
+ * time; `pingpong PORT ADDRESS N` in the guest does N round trips and prints "PER-SECOND N". A
+ * static program, because the guest has no compiler and the host may have another C library.
  */
 #include <arpa/inet.h>
 #include <netinet/in.h>

@@ -33,7 +33,7 @@
 #define KVM_DIR "/sys/kernel/debug/kvm"
 #define MAX_VMS 64
 #define MAX_FILES 4
-#define GRACE_NS 15000000000u /* for a VMM that has been told to end */
+#define GRACE_NS 1000000000u /* for a VMM that has been told to end */
 #define MAX_OUTPUT (1u << 20)
 
 static struct {
