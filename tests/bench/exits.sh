@@ -1,6 +1,6 @@
 # shellcheck shell=bash disable=SC2034,SC2154 # what is set here the other scripts use, and the other way round
 # exits.sh - how often the guest is left, by kind, in a boot and in a second of nothing; part "exits" of tests/bench/run.
-# What a request and a packet cost stands with parts "block" and "net" (devices.sh).
+# A second of nothing is measured by devices.sh, where what a request and a packet cost stands with parts "block" and "net".
 #
 # All kinds are KVM's own counts, so that they mean the same for each VMM: debugfs's kvm/ for all exits and interrupts;
 # the tracepoint kvm_exit, counted in the kernel by reason; and kvm_userspace_exit, those that reach the VMM's process.
@@ -82,7 +82,6 @@ part_exits() {
 		return
 	fi
 	for ((run = 1; run <= runs; run++)); do exits_of_boots "$run"; done
-	part_devices exits
 	stop_counting
 }
 
