@@ -16,10 +16,13 @@
  * - pvh_start_xen takes all of its physical addresses from the link, which the relocations change
  *   by the slide: it runs where both numbers are the same, and all of it below 1 GiB, which is what
  *   its first page tables map. Nobody gives such a kernel KASLR_FLAG: of all the addresses only
- *   those of its image are other ones, and it says "Kernel Offset: disabled" in a panic.
+ *   those of its image are other ones, and in a panic it takes KASLR for disabled.
  *
  * So a bzImage with relocations is entered by its 64-bit entry, even if it has a PVH note
  * (kernel.c); a vmlinux that has been taken out of one, and has a note, by PVH.
+ *
+ * What it costs: a tenth of what loading costs, about 3 ms for the 240000 relocations of a
+ * distribution's kernel, nearly all of it cache misses.
  */
 #include "x86.h"
 #include <errno.h>
