@@ -47,7 +47,7 @@ static uint64_t x_of(const struct picture *p, uint64_t at_ns)
 {
 	uint64_t off = at_ns > p->from_ns ? min_u64(at_ns - p->from_ns, p->ns) : 0;
 
-	return BAR_X * 10 + (uint64_t)((double)off / (double)max_u64(p->ns, 1) * BAR_WIDTH * 10);
+	return (uint64_t)(10 * (BAR_X + (double)off / (double)max_u64(p->ns, 1) * BAR_WIDTH));
 }
 
 static void heading(struct picture *p, const char *text, uint64_t from_ns, uint64_t to_ns)
