@@ -49,21 +49,23 @@ int vhost_open(int *fd, uint64_t *features, struct err *e)
 
 int vhost_own(int fd, const struct vhost_region *regions, unsigned int n, struct err *e)
 {
-	struct {
-		struct vhost_memory head;
-		struct vhost_memory_region regions[VHOST_MAX_REGIONS];
-	} table = { .head.nregions = n };
+	/* A head, and behind it a region each. */
+	uint64_t words[(sizeof(struct vhost_memory) +
+			VHOST_MAX_REGIONS * sizeof(struct vhost_memory_region)) /
+		       sizeof(uint64_t)] = { 0 };
+	struct vhost_memory *table = (void *)words;
 
 	VMM_BUG_ON(n > VHOST_MAX_REGIONS);
+	table->nregions = n;
 	for (unsigned int i = 0; i < n; i++)
-		table.regions[i] = (struct vhost_memory_region){
+		table->regions[i] = (struct vhost_memory_region){
 			.guest_phys_addr = regions[i].gpa,
 			.memory_size = regions[i].len,
 			.userspace_addr = (uintptr_t)regions[i].host,
 		};
 	if (ioctl(fd, VHOST_SET_OWNER, NULL) < 0)
 		return err_errno(e, "vhost=on: VHOST_SET_OWNER");
-	if (ioctl(fd, VHOST_SET_MEM_TABLE, &table) < 0)
+	if (ioctl(fd, VHOST_SET_MEM_TABLE, table) < 0)
 		return err_errno(e, "vhost=on: VHOST_SET_MEM_TABLE");
 	return 0;
 }
