@@ -59,26 +59,42 @@ void evloop_destroy(struct evloop *l)
 	free(l);
 }
 
+static short as_poll(uint32_t events)
+{
+	return (short)((events & EPOLLIN ? POLLIN : 0) | (events & EPOLLOUT ? POLLOUT : 0));
+}
+
+static unsigned int index_of(const struct evloop *l, const struct ev_fd *src)
+{
+	unsigned int i = 0;
+
+	while (l->fd[i] != src)
+		i++;
+	return i;
+}
+
 int evloop_add(struct evloop *l, struct ev_fd *src, int fd, uint32_t events, ev_fn fn, void *arg)
 {
-	short wanted = (short)((events & EPOLLIN ? POLLIN : 0) | (events & EPOLLOUT ? POLLOUT : 0));
-
 	VMM_BUG_ON(l->n_fds == MAX_FDS);
 	l->fd[l->n_fds] = src;
-	l->poll[l->n_fds++] = (struct pollfd){ .fd = fd, .events = wanted };
+	l->poll[l->n_fds++] = (struct pollfd){ .fd = fd, .events = as_poll(events) };
 	*src = (struct ev_fd){ .loop = l, .fd = fd, .fn = fn, .arg = arg };
 	return 0;
+}
+
+void evloop_change(struct ev_fd *src, uint32_t events)
+{
+	src->loop->poll[index_of(src->loop, src)].events = as_poll(events);
 }
 
 void evloop_del(struct ev_fd *src)
 {
 	struct evloop *l = src->loop;
-	unsigned int i = 0;
+	unsigned int i;
 
 	if (!l)
 		return;
-	while (l->fd[i] != src)
-		i++;
+	i = index_of(l, src);
 	l->n_fds--;
 	memmove(&l->fd[i], &l->fd[i + 1], (l->n_fds - i) * sizeof(struct ev_fd *));
 	memmove(&l->poll[i], &l->poll[i + 1], (l->n_fds - i) * sizeof(struct pollfd));
