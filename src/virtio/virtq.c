@@ -89,7 +89,8 @@ bool virtq_rings(const struct virtq *q, void *at[3])
 			return false;
 		at[i] = piece.iov_base;
 	}
-	return true;
+	/* Who takes it over goes by what is written there, which was the driver's to write. */
+	return gmem_store_le16(q->mem, q->used + IDX, q->next_used);
 }
 
 /* Who has worked the rings has nothing in flight when it stops: what it took it has put. */

@@ -21,6 +21,7 @@ static void make_frame(void)
 
 	memset(frame, 0, HEADER + 64);
 	memset(frame + HEADER, 0xff, 6);
+	frame[HEADER + 6] = 0x02; /* a source that a bridge takes */
 	frame[HEADER + 12] = 0x88;
 	frame[HEADER + 13] = 0xb5;
 	memcpy(frame + HEADER + 14, &token, 4);

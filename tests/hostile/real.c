@@ -83,6 +83,7 @@ static bool net_send_honest(struct session *s, uint32_t token)
 
 	memset(out, 0, sizeof(out));
 	memset(out + NET_HEADER, 0xff, 6);
+	out[NET_HEADER + 6] = 0x02; /* a source that a bridge takes */
 	out[NET_HEADER + 12] = 0x88; /* IEEE 802 local experimental ethertype */
 	out[NET_HEADER + 13] = 0xb5;
 	memcpy(out + TOKEN_AT, &token, 4);

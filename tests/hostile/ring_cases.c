@@ -44,7 +44,7 @@ void trial_prepare(struct trial *x, const struct dev *d, const struct target *t,
 void trial_trigger(struct trial *x)
 {
 	static const uint8_t ready[] = { 0, 0, 0, 0, 0, 0, 1, 0 }; /* VIRTIO_CONSOLE_DEVICE_READY */
-	static const uint8_t frame[12 + 32], byte = 'x';
+	static const uint8_t frame[12 + 32] = { [12 + 6] = 0x02 }, byte = 'x';
 	const struct dev *d = x->r.dev;
 	struct piece p = { frame, sizeof(frame), false };
 

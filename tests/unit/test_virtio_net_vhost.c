@@ -169,6 +169,24 @@ START_TEST(a_queue_that_is_not_enabled_stays)
 }
 END_TEST
 
+/* The kernel begins where it finds the index of the used ring. */
+START_TEST(what_a_driver_writes_into_the_used_ring_moves_nothing)
+{
+	uint16_t idx = 0xffff;
+
+	setup(1);
+	fake_driver_negotiate(&f, ALL);
+	fake_driver_setup_queue(&f, TX, 16);
+	ck_assert(gmem_store_le16(f.mem, f.q[TX].used + 2, 7));
+	virtio_dev_set_status(f.v, virtio_dev_status(f.v) | VIRTIO_CONFIG_S_DRIVER_OK);
+	fake_driver_idle(&f);
+	ck_assert(ring(TX)->runs);
+	ck_assert(gmem_load_le16(f.mem, f.q[TX].used + 2, &idx));
+	ck_assert_uint_eq(idx, 0);
+	stop();
+}
+END_TEST
+
 START_TEST(a_ring_outside_of_ram_never_reaches_the_kernel)
 {
 	setup(1);
@@ -420,6 +438,7 @@ static Suite *suite(void)
 	UNIT_TEST(s, a_driver_that_comes_back_at_once_gets_its_new_rings_served);
 	UNIT_TEST(s, without_dma_the_kernel_has_no_ring_and_goes_on_where_it_was);
 	UNIT_TEST(s, a_queue_that_is_not_enabled_stays);
+	UNIT_TEST(s, what_a_driver_writes_into_the_used_ring_moves_nothing);
 	UNIT_TEST(s, a_ring_outside_of_ram_never_reaches_the_kernel);
 	UNIT_TEST(s, a_kernel_that_does_not_take_a_ring_is_a_device_that_needs_a_reset);
 	UNIT_TEST(s, the_kernel_has_the_pairs_that_the_driver_uses);

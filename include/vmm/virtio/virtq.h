@@ -62,8 +62,8 @@ bool virtq_start(struct virtq *q, struct gmem *mem, uint64_t features);
 
 /*
  * For a device that works the rings by itself (vhost), and only while it does: where they are, each
- * proved to be RAM, at desc, avail, used. false: not running, broken, or one of them is in two
- * regions of RAM. goes_on_at() says how far it has come.
+ * proved to be RAM, at desc, avail, used; used.idx is as we have left it. false: not running,
+ * broken, or one of them is in two regions of RAM. goes_on_at() says how far it has come.
  */
 bool virtq_rings(const struct virtq *q, void *at[3]);
 void virtq_goes_on_at(struct virtq *q, uint16_t next_avail);
