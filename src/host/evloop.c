@@ -15,6 +15,7 @@
 #include <unistd.h>
 #include <vmm/base/bug.h>
 #include <vmm/base/util.h>
+#include <vmm/host/eventfd.h>
 #include <vmm/host/evloop.h>
 
 #define BATCH 16
@@ -55,12 +56,11 @@ static void run_tasks(void *arg, uint32_t events)
 {
 	struct evloop *l = arg;
 	struct ev_task *t;
-	uint64_t n;
+	uint64_t n = 0;
 
 	(void)events;
-	VMM_BUG_ON(read(l->wakeup.fd, &n, sizeof(n)) < 0 && errno != EAGAIN);
+	eventfd_take(l->wakeup.fd);
 	pthread_mutex_lock(&l->lock);
-	n = 0;
 	for (t = l->first; t; t = t->next)
 		n++;
 	for (; n > 0 && l->first; n--) {

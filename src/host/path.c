@@ -309,6 +309,20 @@ int path_open(const char *path, int flags, mode_t mode, struct err *e)
 	return fd < 0 ? err_set(e, fd, "%s", strerror(-fd)) : fd;
 }
 
+int path_create(FILE **out, const char *path, struct err *e)
+{
+	int fd = path_open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666, e);
+
+	if (fd < 0)
+		return fd;
+	*out = fdopen(fd, "w");
+	if (*out)
+		return 0;
+	err_set(e, -errno, "%s", strerror(errno));
+	close(fd);
+	return e->code;
+}
+
 int path_open_folder(const char *path, char name[NAME_MAX + 1], struct err *e)
 {
 	struct walk w = { .e = e, .trusts_all = !is_root(), .owner = NOBODY, .dir = -1 };

@@ -21,6 +21,7 @@
 #include <vmm/base/bug.h>
 #include <vmm/base/log.h>
 #include <vmm/base/util.h>
+#include <vmm/host/eventfd.h>
 #include <vmm/kvm/kvm_irq.h>
 
 #define N_8259_PINS 16u
@@ -241,15 +242,6 @@ static bool irqfd_assign(const struct kvm_vm *vm, int fd, unsigned int gsi)
 	return rc == 0;
 }
 
-static bool drain(int fd)
-{
-	uint64_t n;
-	bool any = read(fd, &n, sizeof(n)) > 0;
-
-	VMM_BUG_ON(!any && errno != EAGAIN);
-	return any;
-}
-
 static void irqfd_detach(const struct kvm_vm *vm, int fd, unsigned int gsi)
 {
 	const struct kvm_irqfd i = { .fd = (uint32_t)fd,
@@ -264,7 +256,7 @@ static void irqfd_deassign(const struct kvm_vm *vm, int fd, unsigned int gsi)
 {
 	irqfd_detach(vm, fd, gsi);
 	/* What came while nobody listened would fire at the next assignment. */
-	drain(fd);
+	eventfd_take(fd);
 }
 
 static void irqfd_fire(int fd)
@@ -345,7 +337,7 @@ void kvm_irq_msi_set(struct kvm_irq_msi *m, uint64_t address, uint32_t data)
 void kvm_irq_msi_clear(struct kvm_irq_msi *m)
 {
 	if (m->held)
-		drain(m->fd);
+		eventfd_take(m->fd);
 	m->held = false;
 	if (!m->set)
 		return;
@@ -384,7 +376,8 @@ int kvm_irq_msi_fd(const struct kvm_irq_msi *m)
 void kvm_irq_msi_hold(struct kvm_irq_msi *m)
 {
 	if (m->has_irqfd) {
-		drain(m->fd); /* that has been sent; kernels before 5.11 do not take it away */
+		eventfd_take(
+			m->fd); /* that has been sent; kernels before 5.11 do not take it away */
 		irqfd_detach(m->vm, m->fd, m->gsi);
 	}
 	m->has_irqfd = false;
@@ -393,7 +386,7 @@ void kvm_irq_msi_hold(struct kvm_irq_msi *m)
 
 bool kvm_irq_msi_take(struct kvm_irq_msi *m)
 {
-	return !m->has_irqfd && drain(m->fd);
+	return !m->has_irqfd && eventfd_take(m->fd);
 }
 
 /* Pins -------------------------------------------------------------------------------------- */

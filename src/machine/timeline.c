@@ -8,13 +8,11 @@
  */
 #include "timeline.h"
 #include <errno.h>
-#include <fcntl.h>
 #include <jansson.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
-#include <unistd.h>
 #include <vmm/base/bug.h>
 #include <vmm/base/util.h>
 #include <vmm/host/evloop.h>
@@ -52,21 +50,10 @@ static bool ends_in(const char *s, const char *end)
 
 static int open_file(struct timeline *t, const char *path, struct err *e)
 {
-	int fd;
-
 	t->is_svg = ends_in(path, ".svg");
 	if (!t->is_svg && !ends_in(path, ".json"))
 		return err_set(e, -EINVAL, "expected a name that ends in .svg or .json");
-	fd = path_open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666, e);
-	if (fd < 0)
-		return fd;
-	t->file = fdopen(fd, "w");
-	if (!t->file) {
-		err_set(e, -errno, "%s", strerror(errno));
-		close(fd);
-		return e->code;
-	}
-	return 0;
+	return path_create(&t->file, path, e);
 }
 
 static void add_phase(struct timeline *t, const char *name, uint64_t at_ns)

@@ -6,7 +6,6 @@
  */
 #include "machine.h"
 #include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -24,17 +23,9 @@ struct trace {
 
 static int open_file(struct trace *t, const char *path, struct err *e)
 {
-	int fd = path_open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666, e);
-
-	if (fd < 0)
-		return fd;
-	t->file = fdopen(fd, "w");
-	if (!t->file) {
-		err_set(e, -errno, "%s", strerror(errno));
-		close(fd);
+	if (path_create(&t->file, path, e) < 0)
 		return e->code;
-	}
-	setvbuf(t->file, t->buf, isatty(fd) ? _IOLBF : _IOFBF, sizeof(t->buf));
+	setvbuf(t->file, t->buf, isatty(fileno(t->file)) ? _IOLBF : _IOFBF, sizeof(t->buf));
 	return 0;
 }
 

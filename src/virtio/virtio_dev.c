@@ -22,6 +22,7 @@
 #include <vmm/base/bug.h>
 #include <vmm/base/checked.h>
 #include <vmm/base/util.h>
+#include <vmm/host/eventfd.h>
 #include <vmm/virtio/virtio_dev.h>
 
 #define RING_FEATURES                                                                              \
@@ -64,12 +65,11 @@ static void on_kick(void *arg, uint32_t events)
 	struct virtio_queue *q = arg;
 	struct virtio_dev *v = q->dev;
 	unsigned int qi = (unsigned int)(q - v->queues);
-	uint64_t n;
 
 	(void)events;
 	if (q->lent) /* told before it was */
 		return;
-	VMM_BUG_ON(read(q->kick_fd, &n, sizeof(n)) < 0 && errno != EAGAIN);
+	eventfd_take(q->kick_fd);
 	virtio_dev_lock(v);
 	if (virtio_dev_queue_runs(v, qi)) {
 		metric_add(&v->n_kicks, 1);

@@ -29,6 +29,7 @@
 #include <unistd.h>
 #include <vmm/base/bug.h>
 #include <vmm/base/log.h>
+#include <vmm/host/eventfd.h>
 #include <vmm/host/vhost.h>
 
 #define BIT(n) (UINT64_C(1) << (n))
@@ -66,15 +67,6 @@ static unsigned int n_rings(const struct virtio_net *n)
 	return 2 * n->netif->n_pairs;
 }
 
-static bool drain(int fd)
-{
-	uint64_t count;
-	bool any = read(fd, &count, sizeof(count)) > 0;
-
-	VMM_BUG_ON(!any && errno != EAGAIN);
-	return any;
-}
-
 /* Interrupts --------------------------------------------------------------------------------- */
 
 static int call_fd_for(struct virtio_net *n, unsigned int qi)
@@ -91,7 +83,7 @@ static void on_own_call(void *arg, uint32_t events)
 	struct virtio_net *n = r->net;
 
 	(void)events;
-	if (!drain(r->own_fd))
+	if (!eventfd_take(r->own_fd))
 		return;
 	virtio_dev_lock(&n->v);
 	if (r->runs)
@@ -140,7 +132,7 @@ static void on_error(void *arg, uint32_t events)
 
 	(void)events;
 	virtio_dev_lock(&n->v);
-	if (drain(n->vhost->err_fd))
+	if (eventfd_take(n->vhost->err_fd))
 		virtio_dev_break(&n->v, "a ring, a chain or a header that the host's kernel does "
 					"not accept");
 	virtio_dev_unlock(&n->v);
@@ -173,7 +165,7 @@ void net_vhost_stop(struct virtio_net *n)
 		virtq_goes_on_at(vq_of(n, qi), vhost_stop_ring(n->vhost->fds[qi / 2], qi % 2));
 	}
 	if (!any_runs(n))
-		drain(n->vhost->err_fd); /* it was about what is over */
+		eventfd_take(n->vhost->err_fd); /* it was about what is over */
 }
 
 static int start_ring(struct virtio_net *n, unsigned int qi)

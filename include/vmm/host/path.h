@@ -10,6 +10,7 @@
 #ifndef VMM_HOST_PATH_H
 #define VMM_HOST_PATH_H
 #include <limits.h>
+#include <stdio.h>
 #include <sys/types.h>
 #include <vmm/base/err.h>
 
@@ -19,6 +20,9 @@
  * or made then.
  */
 int path_open(const char *path, int flags, mode_t mode, struct err *e);
+
+/* A stream to a file that is made, or emptied; owned by the caller. Errors: as path_open(). */
+int path_create(FILE **out, const char *path, struct err *e);
 
 /*
  * The folder of what the path leads to in the end, for the *at() calls, and its name there; "." if

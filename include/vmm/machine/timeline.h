@@ -14,9 +14,10 @@
 struct timeline;
 
 /*
- * path: "*.svg" for a picture, "*.json" for numbers (microseconds from start_ns on); the file is
- * made here, while names can be opened. start_ns: CLOCK_MONOTONIC, when main began; what the
- * program had cost by then, which is loading it, is what is before. -EINVAL: another kind of file.
+ * path: "*.svg" for a picture, "*.json" for numbers (microseconds from the start of the process
+ * on); the file is made here, while names can be opened. start_ns: CLOCK_MONOTONIC, when main
+ * began; what the program had cost by then, which is loading it, is what is before. -EINVAL:
+ * another kind of file.
  */
 int timeline_open(struct timeline **out, const char *path, uint64_t start_ns, struct err *e);
 void timeline_close(struct timeline *t);
