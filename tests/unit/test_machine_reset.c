@@ -254,6 +254,7 @@ START_TEST(a_kernel_that_can_be_anywhere_is_elsewhere_after_a_reset)
 	fake_vm_init(&vm, tells_where_it_starts);
 	unlink(vm.kernel);
 	free(vm.kernel);
+	vm.cfg.ram_bytes = 1 * GIB; /* hundreds of places */
 	vm.cfg.kernel = vm.kernel = fake_linux(false, false, table, ARRAY_SIZE(table));
 	ck_assert_int_eq(fake_vm_live(&vm), END_POWEROFF);
 	for (int i = 1; i < PLACES; i++)
