@@ -2,13 +2,17 @@
  * hostile.c - the hostile driver's main program: finds the devices, and runs the cases one after
  * the other, each with a reset and a real request behind it. See hostile.h.
  *
- * groups=MASK on the command line picks groups of cases.
+ * On the command line, groups=MASK picks groups of cases, device=ID devices of that kind; looks=N
+ * says how often a device is looked at before one gives up; kernel=1, that the host's kernel works
+ * the network's rings: what it does about a case is not ours to say, but that the device works
+ * after a reset.
  */
 #include "hostile.h"
 
 extern uint64_t pdpt[512];
 
 uint64_t ram_low_end, ram_high_end;
+unsigned int most_looks;
 
 static uint64_t high_pd[512] __attribute__((aligned(4096)));
 
@@ -79,6 +83,11 @@ static void say_outcome(struct outcome o)
 	}
 }
 
+static bool kernel_judges(const struct dev *d)
+{
+	return d->id == ID_NET && option("kernel", 0);
+}
+
 void case_begin(const char *rule, const struct dev *d, const char *a, const char *b, const char *c,
 		struct outcome expected)
 {
@@ -91,7 +100,7 @@ void case_begin(const char *rule, const struct dev *d, const char *a, const char
 	say(b);
 	say(c);
 	say(" ");
-	say_outcome(expected);
+	say_outcome(kernel_judges(d) ? is(SURVIVES) : expected);
 	say_line();
 }
 
@@ -100,7 +109,7 @@ void case_end(const struct dev *d, struct outcome got)
 	bool fine = works(d); /* and runs on: the host looks whether its loop comes to rest */
 
 	say("is ");
-	say_outcome(got);
+	say_outcome(kernel_judges(d) && got.what != WRONG ? is(SURVIVES) : got);
 	say(fine ? " works" : " broken");
 	say_line();
 	while (!(in8(COM1_LSR) & LSR_DR)) /* the host looks at the VMM meanwhile */
@@ -123,11 +132,11 @@ static void body(void)
 		{ NULL, pci_cases },      { NULL, msix_cases },         { "rng", platform_cases },
 		{ NULL, race_cases },
 	};
-	const uint64_t mask = option("groups", UINT64_MAX);
+	const uint64_t mask = option("groups", UINT64_MAX), id = option("device", 0);
 
 	for (unsigned int i = 0; i < N_ELEMENTS(groups); i++) {
 		for (unsigned int k = 0; k < n_devs; k++) {
-			if (mask & BIT(i) &&
+			if (mask & BIT(i) && (id == 0 || id == devs[k].id) &&
 			    (!groups[i].dev || dev_named(groups[i].dev) == &devs[k]))
 				groups[i].run(&devs[k]);
 		}
@@ -154,6 +163,7 @@ static void find_ram(void)
 
 void guest_main(void)
 {
+	most_looks = (unsigned int)option("looks", 100000);
 	find_ram();
 	check(ram_high_end > BIT(32), "no RAM above 4 GiB: nothing lies across the hole");
 	for (uint64_t i = 0; i < N_ELEMENTS(high_pd); i++)

@@ -198,7 +198,7 @@ struct outcome ring_quiet(const struct ring *r);
 /* Waits for whatever `expected` is, and says what it was. */
 struct outcome ring_outcome(const struct ring *r, struct outcome expected);
 
-#define WAIT 100000u /* looks at the device before one gives up: seconds */
+extern unsigned int most_looks; /* at the device before one gives up: seconds */
 #define QUIET 60u
 
 /* real.c: honest requests, to see whether a device works ------------------------------------- */

@@ -60,7 +60,7 @@ static bool take_buffer(struct session *s, uint16_t *i, uint32_t *n)
 	const volatile uint32_t *e = (const volatile uint32_t *)(r->used + 2);
 
 	for (unsigned int k = 0; ring_used_idx(r) == r->seen; k++) {
-		if (k == WAIT || status(s->dev) != S_RUNNING)
+		if (k == most_looks || status(s->dev) != S_RUNNING)
 			return false;
 	}
 	e += 2 * (r->seen++ % r->size);

@@ -87,7 +87,7 @@ static bool came_back(const struct ring *r, uint16_t n)
 
 struct outcome ring_wait(const struct ring *r, uint16_t n)
 {
-	for (unsigned int i = 0; i < WAIT; i++) {
+	for (unsigned int i = 0; i < most_looks; i++) {
 		if (status(r->dev) & S_NEEDS_RESET)
 			return is(NEEDS_RESET);
 		if (came_back(r, n))
@@ -109,7 +109,7 @@ struct outcome ring_quiet(const struct ring *r)
 
 static struct outcome wait_for_reset(const struct ring *r)
 {
-	for (unsigned int i = 0; i < WAIT; i++) {
+	for (unsigned int i = 0; i < most_looks; i++) {
 		if (status(r->dev) & S_NEEDS_RESET)
 			return is(NEEDS_RESET);
 	}

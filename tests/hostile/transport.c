@@ -118,7 +118,7 @@ void kick(const struct dev *d, uint32_t queue)
 void reset(const struct dev *d)
 {
 	reg_set(d, DEVICE_STATUS, 0);
-	for (unsigned int i = 0; i < WAIT && status(d) != 0; i++)
+	for (unsigned int i = 0; i < most_looks && status(d) != 0; i++)
 		;
 }
 
