@@ -53,7 +53,7 @@ memory_describe() { # VMM
 	if [ "$place" = software ]; then
 		vm_kernel=$files/idle.elf vm_elf=$vm_kernel vm_initrd='' vm_words='' up="idle: up"
 	else
-		vm_words="$words $(vm_end_words "$1") CMD=\"sleep 100000\"" up=$ready
+		vm_words="$words cryptomgr.notests $(vm_end_words "$1") CMD=\"sleep 100000\"" up=$ready
 	fi
 	"command_$1"
 }
