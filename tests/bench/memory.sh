@@ -124,7 +124,7 @@ memory_of() { # VMM COUNT...
 
 part_memory() {
 	local vmm counts=(1 10 100) settle_s=5
-	[ -z "$quick" ] || counts=(1 10)
+	[ -z "$quick" ] || counts=(1 4)
 	# What waits in the processors' own lists of free pages does not count as available: these are kept short.
 	[ "$place" != lab ] || echo 100000000 >/proc/sys/vm/percpu_pagelist_high_fraction
 	for vmm in "${vmms[@]}"; do memory_of "$vmm" "${counts[@]}"; done
