@@ -295,10 +295,11 @@ run_session() { # VMM RUN NAME CPUS QUEUES NETWORK DISKS
 	local vmm=$1 run=$2 part name full least tries warm='' status entry list=()
 	mapfile -t list < <(tests_of "$3" | grep -E "^($wanted)\|")
 	[ ${#list[@]} != 0 ] || return 0
+	# term.c of kvmtool: it starts to listen only if both ends are a terminal. So no test would ever begin.
+	if [ "$vmm" = lkvm ]; then note "$3" lkvm "its console takes no input but from a terminal"; return 0; fi
 	boot "$vmm" "$3" "${@:4}" || return 0
 	for entry in "${list[@]}"; do
 		IFS='|' read -r part name full least <<<"$entry"
-		if [[ $vmm:$name = lkvm:*threads ]]; then note "$part" lkvm "$name: has one way only, and four disks at most"; continue; fi
 		for tries in 1 2 3 4 5; do
 			status=0
 			measure_test "$vmm" "$part" "$name" "$full" "$least" "$run" || status=$?
