@@ -61,7 +61,7 @@ exits_of_boots() { # RUN
 	local vmm name value
 	for vmm in "${vmms[@]}"; do
 		clear_counts
-		start_vm "$vmm" 1 -k -e -c "$tracing/kvm_exit/hist" -c "$tracing/kvm_userspace_exit/hist" || continue
+		start_vm "$vmm" 1 same -k -e -c "$tracing/kvm_exit/hist" -c "$tracing/kvm_userspace_exit/hist" || continue
 		record exits "a boot to init" "exits" "" low "$vmm" "$1" "${found[kvm.exits]}"
 		record exits "a boot to init" "interrupts" "" low "$vmm" "$1" "${found[kvm.irq_injections]}"
 		while read -r name value; do

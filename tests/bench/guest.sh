@@ -11,11 +11,12 @@ cd /tmp || exit 1
 ip link set eth0 up
 ip addr add "$bench_guest/24" dev eth0
 
-# DEVICE RW DEPTH N SIZE JOBS: prints IOPS, N, and how many microseconds half of the requests take at most, and 99 %
+# DEVICE RW DEPTH N SIZE JOBS: prints IOPS, N, and how many microseconds half of the requests take at most, and 99 %,
+# from before they are submitted: one processor for all may have done a request before the submission returns.
 disk() {
 	fio --name=t --filename="$1" --rw="$2" --iodepth="$3" --number_ios="$4" --bs="$5" --numjobs="$6" --group_reporting \
-		--direct=1 --ioengine=libaio --thread --norandommap --clocksource=clock_gettime --output-format=terse \
-		--terse-version=3 >fio || return 1
+		--direct=1 --ioengine=libaio --thread --norandommap --clocksource=clock_gettime --lat_percentiles=1 \
+		--clat_percentiles=0 --output-format=terse --terse-version=3 >fio || return 1
 	awk -F';' -v n="$(($4 * $6))" '
 		function more(i, than,   p) { split($i, p, "="); return p[2] + 0 > than ? p[2] + 0 : than }
 		{ for (i = 1; i <= NF; i++) { if ($i ~ /^50\.0+%=/) half = more(i, half); if ($i ~ /^99\.0+%=/) most = more(i, most) } }

@@ -6,30 +6,37 @@
 # start is as any other. KVM's calls are clocked by a library (clocks.c), which costs each start part of a millisecond; a
 # VMM that is linked statically does not load it.
 
-start_vm() { # VMM CPUS WATCH-OPTION...
+# WORDS, the kernel's command line: "same" is the same for all, "own" what each VMM uses when it is given none, as somebody
+# gets who types the shortest command; "quiet" is that and "quiet".
+start_vm() { # VMM CPUS WORDS WATCH-OPTION...
 	vm_defaults
 	vm_cpus=$2
-	vm_words="$words $(vm_end_words "$1") CMD=\"$(vm_end "$1")\""
+	case $3 in
+	same) vm_words="$words $(vm_end_words "$1")" ;;
+	own) vm_own=yes vm_words=$(vm_own_words "$1") ;;
+	quiet) vm_own=yes vm_words="$(vm_own_words "$1") quiet" ;;
+	esac
+	vm_words+=" CMD=\"$(vm_end "$1")\""
 	"command_$1" || return 1
-	watch -t "$patience" -x "$ready" "${@:3}" -- "${command[@]}"
+	watch -t "$patience" -x "$ready" "${@:4}" -- "${command[@]}"
 	[ -n "${found[text]-}" ] && return 0
 	note start "$1" "no \"$ready\": $(tail -qn 2 "$dir/watch.err" | tr '\n\t' '  ')"
 	return 1
 }
 
-start_once() { # VMM CPUS CASE RUN
-	start_vm "$1" "$2" -p "$files/clocks.so" || return 1
+start_once() { # VMM CPUS WORDS CASE RUN
+	start_vm "$1" "$2" "$3" -p "$files/clocks.so" || return 1
 	if [ -n "${found[first_run]-}" ]; then
-		record start "$3" "to first KVM_RUN" ms low "$1" "$4" "$(ms $((found[first_run] - found[create_vm_took])))"
-		record start "$3" "KVM_CREATE_VM" ms low "$1" "$4" "$(ms "${found[create_vm_took]}")"
+		record start "$4" "to first KVM_RUN" ms low "$1" "$5" "$(ms $((found[first_run] - found[create_vm_took])))"
+		record start "$4" "KVM_CREATE_VM" ms low "$1" "$5" "$(ms "${found[create_vm_took]}")"
 	else
 		note start "$1" "KVM's calls cannot be clocked: not linked to the C library as a file of its own"
 	fi
-	record start "$3" "to init" ms low "$1" "$4" "$(ms "${found[text]}")"
+	record start "$4" "to init" ms low "$1" "$5" "$(ms "${found[text]}")"
 	if [ "${found[status]}" = 0 ]; then
-		record start "$3" "init to end" ms low "$1" "$4" "$(ms $((found[end] - found[text])))"
+		record start "$4" "init to end" ms low "$1" "$5" "$(ms $((found[end] - found[text])))"
 	else
-		note start "$1" "does not end by itself (status ${found[status]})"
+		note start "$1" "$4: does not end by itself (status ${found[status]})"
 	fi
 }
 
@@ -59,17 +66,21 @@ part_start() {
 		return
 	fi
 	for vmm in "${vmms[@]}"; do
-		if start_vm "$vmm" 1 -e; then ok+=("$vmm"); fi
+		if start_vm "$vmm" 1 same -e; then ok+=("$vmm"); fi
 		say "start: warm-up: $vmm: $(ms "${found[text]:-0}") ms"
 	done
 	for ((run = 1; run <= repeat; run++)); do
 		for vmm in "${ok[@]}"; do
 			if [ "$vmm" = vmm ]; then
 				rm -rf "$XDG_CACHE_HOME"
-				start_once vmm 1 "1 CPU, first start" "$run" || true
+				start_once vmm 1 same "1 CPU, first start" "$run" || true
 			fi
-			start_once "$vmm" 1 "1 CPU" "$run" || true
-			if [ "$run" = 1 ] && [ -z "$quick" ]; then start_once "$vmm" 4 "4 CPUs" "$run" || true; fi
+			start_once "$vmm" 1 same "1 CPU" "$run" || true
+			start_once "$vmm" 1 quiet "1 CPU, own words and quiet" "$run" || true
+			if [ -z "$quick" ]; then
+				start_once "$vmm" 1 own "1 CPU, own words" "$run" || true
+				[ "$run" != 1 ] || start_once "$vmm" 4 same "4 CPUs" "$run" || true
+			fi
 			say "start: run $run of $repeat: $vmm: done"
 		done
 	done

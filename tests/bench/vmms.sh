@@ -3,7 +3,8 @@
 #
 # One function for each VMM, command_NAME, makes the array `command` of what describes a VM:
 #   vm_kernel  a bzImage (vm_elf: the same kernel as an ELF file, for those that take no other)
-#   vm_initrd  ''  for none                vm_words  the kernel's command line
+#   vm_initrd  ''  for none                vm_words  the kernel's command line; vm_own=yes: what is added to that which
+#                                                    the VMM uses when it is given none (vm_own_words)
 #   vm_cpus vm_mb                          vm_queues of each disk and network interface
 #   vm_disks   FILE[,ro][,direct][,threads]...: with io_uring or what comes closest, unless "threads"
 #   vm_net     '' tap vhost passt: tap and vhost are on the interface tap0
@@ -15,7 +16,7 @@
 all_vmms="vmm microvm q35 lkvm firecracker cloud-hypervisor"
 
 vm_defaults() {
-	vm_kernel=$files/bzImage vm_elf=$files/vmlinux vm_initrd=$files/initrd vm_words="" vm_cpus=1 vm_mb=256
+	vm_kernel=$files/bzImage vm_elf=$files/vmlinux vm_initrd=$files/initrd vm_words="" vm_own='' vm_cpus=1 vm_mb=256
 	vm_queues=1 vm_disks=() vm_net=''
 }
 
@@ -52,12 +53,22 @@ vm_end_words() {
 	esac
 }
 
+# The least that a user has to add to a VMM's own words, to hear the kernel and for it to end. vmm and kvmtool have words of
+# their own (kvmtool puts them before whatever it is given, too), Firecracker has such as switch the console off.
+vm_own_words() { # NAME
+	case $1 in
+	vmm | lkvm) ;;
+	firecracker) echo "console=ttyS0 reboot=k panic=1" ;; # as in its getting-started.md
+	*) echo "console=ttyS0" ;;
+	esac
+}
+
 has() { [[ ,$1, = *,$2,* ]]; } # LIST,OF,WORDS WORD
 
 command_vmm() {
 	local disk file
-	command=("$(program_of vmm)" run --kernel "$vm_kernel" --mem "${vm_mb}M" --cpus "$vm_cpus" --cmdline "$vm_words"
-		--on-reboot exit)
+	command=("$(program_of vmm)" run --kernel "$vm_kernel" --mem "${vm_mb}M" --cpus "$vm_cpus" --on-reboot exit)
+	if [ -n "$vm_own" ]; then command+=(--append "$vm_words"); else command+=(--cmdline "$vm_words"); fi
 	[ -z "$vm_initrd" ] || command+=(--initrd "$vm_initrd")
 	for disk in "${vm_disks[@]}"; do
 		file=${disk%%,*}
@@ -107,9 +118,9 @@ command_q35() { qemu_command q35 pci; }
 command_lkvm() {
 	local disk file
 	command=("$(program_of lkvm)" run --kernel "$vm_kernel" --mem "$vm_mb" --cpus "$vm_cpus" --params "$vm_words"
-		--console serial --name "bench-$BASHPID")
+		--console serial)
 	[ -z "$vm_initrd" ] || command+=(--initrd "$vm_initrd")
-	for disk in "${vm_disks[@]}"; do
+	for disk in "${vm_disks[@]:0:4}"; do # it takes no more
 		file=${disk%%,*}
 		! has "$disk" ro || file+=,ro
 		! has "$disk" direct || file+=,direct
