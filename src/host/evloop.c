@@ -17,6 +17,7 @@
 #include <vmm/base/util.h>
 #include <vmm/host/eventfd.h>
 #include <vmm/host/evloop.h>
+#include <vmm/host/patience.h>
 
 #define BATCH 16
 
@@ -35,6 +36,7 @@ struct evloop {
 		thread_ends; /* set before there are other threads; NULL: nothing */
 	void *thread_arg;
 	struct task_list deferred;
+	struct patience patience;
 
 	pthread_mutex_t lock; /* guards what follows */
 	struct task_list posted;
@@ -129,6 +131,7 @@ int evloop_create(struct evloop **out, struct err *e)
 
 	if (!l)
 		return err_set(e, -ENOMEM, "event loop: out of memory");
+	patience_init(&l->patience);
 	list_init(&l->deferred);
 	list_init(&l->posted);
 	pthread_mutex_init(&l->lock, NULL);
@@ -284,6 +287,11 @@ static void run_deferred(struct evloop *l)
 
 		t->fn(t->arg);
 	}
+}
+
+void evloop_served(struct evloop *l, unsigned int n)
+{
+	patience_turn(&l->patience, n, evloop_now_ns());
 }
 
 void evloop_on_thread(struct evloop *l, ev_task_fn begins, ev_task_fn ends, void *arg)

@@ -66,7 +66,7 @@ static void on_kick(void *arg, uint32_t events)
 {
 	struct virtio_queue *q = arg;
 	struct virtio_dev *v = q->dev;
-	unsigned int qi = (unsigned int)(q - v->queues);
+	unsigned int qi = (unsigned int)(q - v->queues), n = 0;
 
 	(void)events;
 	if (q->lent) /* told before it was */
@@ -77,12 +77,14 @@ static void on_kick(void *arg, uint32_t events)
 		v->turn = (int)qi;
 		v->budget = VIRTIO_DEV_BUDGET;
 		v->ops->queue_ready(v, qi);
+		n = VIRTIO_DEV_BUDGET - v->budget;
 		v->turn = -1;
 		virtio_dev_flush(v, qi);
 		if (v->budget == 0)
 			virtio_dev_kick(v, qi);
 	}
 	virtio_dev_unlock(v);
+	evloop_served(v->loop, n);
 }
 
 void virtio_dev_lend_queue(struct virtio_dev *v, unsigned int qi, bool lent)

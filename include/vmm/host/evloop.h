@@ -70,6 +70,11 @@ void evloop_unpost(struct evloop *l, struct ev_task *t);
 void evloop_defer(struct evloop *l, struct ev_task *t);
 void evloop_undefer(struct evloop *l, struct ev_task *t);
 
+/* Loop thread: a turn of a queue is over, in which n requests of a guest were taken; see
+ * patience.h.
+ */
+void evloop_served(struct evloop *l, unsigned int n);
+
 uint64_t evloop_now_ns(void); /* CLOCK_MONOTONIC, read now */
 
 /*
