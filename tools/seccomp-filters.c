@@ -28,9 +28,12 @@ static void check(int rc, const char *what)
 static int add_line(scmp_filter_ctx ctx, const struct line *l)
 {
 	struct scmp_arg_cmp cmp = { .arg = l->arg, .op = SCMP_CMP_EQ, .datum_a = l->value };
+	const struct scmp_arg_cmp both[2] = { cmp, { .arg = 0, .op = SCMP_CMP_EQ } };
 
 	if (l->test == NONE)
 		return seccomp_rule_add(ctx, SCMP_ACT_ALLOW, l->call, 0);
+	if (l->test == CALLER)
+		return seccomp_rule_add_array(ctx, SCMP_ACT_ALLOW, l->call, 2, both);
 	if (l->test == MASKED) {
 		cmp.op = SCMP_CMP_MASKED_EQ;
 		cmp.datum_a = l->mask;

@@ -17,8 +17,13 @@
 #include <vmm/base/util.h>
 #include <vmm/host/eventfd.h>
 #include <vmm/host/evloop.h>
+#include <vmm/host/patience.h>
 
 #define BATCH 16
+
+struct task_list {
+	struct ev_task *first, **last;
+};
 
 struct evloop {
 	int epoll_fd;
@@ -30,10 +35,58 @@ struct evloop {
 	ev_task_fn thread_begins,
 		thread_ends; /* set before there are other threads; NULL: nothing */
 	void *thread_arg;
+	struct task_list deferred;
+	struct patience patience;
 
 	pthread_mutex_t lock; /* guards what follows */
-	struct ev_task *first, **last;
+	struct task_list posted;
 };
+
+static void list_init(struct task_list *list)
+{
+	list->first = NULL;
+	list->last = &list->first;
+}
+
+static void list_add(struct task_list *list, struct ev_task *t)
+{
+	t->queued = true;
+	t->next = NULL;
+	*list->last = t;
+	list->last = &t->next;
+}
+
+/* One that is in it, or not queued at all. */
+static void list_remove(struct task_list *list, struct ev_task *t)
+{
+	struct ev_task **at = &list->first;
+
+	if (!t->queued)
+		return;
+	while (*at != t)
+		at = &(*at)->next;
+	*at = t->next;
+	if (!*at)
+		list->last = at;
+	t->queued = false;
+}
+
+static struct ev_task *list_take(struct task_list *list)
+{
+	struct ev_task *t = list->first;
+
+	list_remove(list, t);
+	return t;
+}
+
+static unsigned int list_length(const struct task_list *list)
+{
+	unsigned int n = 0;
+
+	for (const struct ev_task *t = list->first; t; t = t->next)
+		n++;
+	return n;
+}
 
 uint64_t evloop_now_ns(void)
 {
@@ -55,25 +108,18 @@ static void wake(struct evloop *l)
 static void run_tasks(void *arg, uint32_t events)
 {
 	struct evloop *l = arg;
-	struct ev_task *t;
-	uint64_t n = 0;
 
 	(void)events;
 	eventfd_take(l->wakeup.fd);
 	pthread_mutex_lock(&l->lock);
-	for (t = l->first; t; t = t->next)
-		n++;
-	for (; n > 0 && l->first; n--) {
-		t = l->first;
-		l->first = t->next;
-		if (!l->first)
-			l->last = &l->first;
-		t->queued = false;
+	for (unsigned int n = list_length(&l->posted); n > 0 && l->posted.first; n--) {
+		struct ev_task *t = list_take(&l->posted);
+
 		pthread_mutex_unlock(&l->lock);
 		t->fn(t->arg);
 		pthread_mutex_lock(&l->lock);
 	}
-	if (l->first)
+	if (l->posted.first)
 		wake(l);
 	pthread_mutex_unlock(&l->lock);
 }
@@ -85,7 +131,9 @@ int evloop_create(struct evloop **out, struct err *e)
 
 	if (!l)
 		return err_set(e, -ENOMEM, "event loop: out of memory");
-	l->last = &l->first;
+	patience_init(&l->patience);
+	list_init(&l->deferred);
+	list_init(&l->posted);
 	pthread_mutex_init(&l->lock, NULL);
 	l->wakeup.fd = -1;
 	l->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
@@ -175,15 +223,11 @@ void evloop_post(struct evloop *l, struct ev_task *t)
 	bool first;
 
 	pthread_mutex_lock(&l->lock);
-	if (t->queued) {
-		pthread_mutex_unlock(&l->lock);
-		return;
-	}
-	first = !l->first;
-	t->queued = true;
-	t->next = NULL;
-	*l->last = t;
-	l->last = &t->next;
+	first = !l->posted.first;
+	if (t->queued)
+		first = false;
+	else
+		list_add(&l->posted, t);
 	pthread_mutex_unlock(&l->lock);
 	if (first)
 		wake(l);
@@ -192,24 +236,29 @@ void evloop_post(struct evloop *l, struct ev_task *t)
 void evloop_unpost(struct evloop *l, struct ev_task *t)
 {
 	pthread_mutex_lock(&l->lock);
-	if (t->queued) {
-		struct ev_task **at = &l->first;
-
-		while (*at != t)
-			at = &(*at)->next;
-		*at = t->next;
-		if (!*at)
-			l->last = at;
-		t->queued = false;
-	}
+	list_remove(&l->posted, t);
 	pthread_mutex_unlock(&l->lock);
 }
 
-/* Milliseconds until the first timer, rounded up so that it has passed when we wake; -1: none. */
+void evloop_defer(struct evloop *l, struct ev_task *t)
+{
+	if (!t->queued)
+		list_add(&l->deferred, t);
+}
+
+void evloop_undefer(struct evloop *l, struct ev_task *t)
+{
+	list_remove(&l->deferred, t);
+}
+
+/* Milliseconds that there is nothing to do for us alone: until the first timer, rounded up so that
+ * it has passed when we wake; -1: for ever. */
 static int wait_ms(const struct evloop *l)
 {
 	uint64_t now, ms;
 
+	if (l->deferred.first)
+		return 0;
 	if (!l->timers)
 		return -1;
 	now = evloop_now_ns();
@@ -229,6 +278,20 @@ static void run_timers(struct evloop *l)
 		evloop_timer_cancel(t);
 		t->fn(t->arg);
 	}
+}
+
+static void run_deferred(struct evloop *l)
+{
+	for (unsigned int n = list_length(&l->deferred); n > 0 && l->deferred.first; n--) {
+		struct ev_task *t = list_take(&l->deferred);
+
+		t->fn(t->arg);
+	}
+}
+
+void evloop_served(struct evloop *l, unsigned int n)
+{
+	patience_turn(&l->patience, n, evloop_now_ns());
 }
 
 void evloop_on_thread(struct evloop *l, ev_task_fn begins, ev_task_fn ends, void *arg)
@@ -263,6 +326,7 @@ void evloop_run(struct evloop *l)
 		}
 		l->n_batch = 0;
 		run_timers(l);
+		run_deferred(l);
 	}
 	l->stopping = false;
 }

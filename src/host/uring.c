@@ -2,8 +2,8 @@
  * uring.c - io_uring in the event loop.
  *
  * Life of a VM: made with the disk that it serves. Requests of one turn of the loop go to the
- * kernel in one system call; the loop wakes up when there are answers, because a ring's file
- * descriptor polls as readable then.
+ * kernel in one system call, at the turn's end; what the page cache could answer is there when that
+ * comes back. For the rest, the loop wakes up: a ring's file descriptor polls as readable then.
  *
  * What a ring does is done by the kernel, past any filter of system calls. So it is told what it
  * may ever do, before it does anything: see restrict_to_ours().
@@ -26,7 +26,7 @@
 #define INLINE_BYTES (256 * KIB)
 
 /* A bad request is answered by its completion; an error here is a shortage that passes. */
-void uring_submit(struct uring *u)
+static void submit(struct uring *u)
 {
 	if (io_uring_sq_ready(&u->ring) == 0 || u->reaping)
 		return;
@@ -37,7 +37,7 @@ void uring_submit(struct uring *u)
 
 static void submit_again(void *arg)
 {
-	uring_submit(arg);
+	submit(arg);
 }
 
 /* What is there now, at most as much as can be in flight, so that the loop gets its turn. */
@@ -59,7 +59,7 @@ static void reap(struct uring *u)
 		done += n;
 	}
 	u->reaping = false;
-	uring_submit(u);
+	submit(u);
 	if (done > 0 && u->settled)
 		u->settled(u->arg);
 }
@@ -68,6 +68,19 @@ static void readable(void *arg, uint32_t events)
 {
 	(void)events;
 	reap(arg);
+}
+
+/* At the end of the loop's turn: nobody holds a lock there that done() wants. */
+static void turn(void *arg)
+{
+	submit(arg);
+	reap(arg);
+}
+
+void uring_submit(struct uring *u)
+{
+	if (!u->reaping)
+		evloop_defer(u->loop, &u->turn);
 }
 
 static bool has_all(struct io_uring *ring)
@@ -132,6 +145,7 @@ int uring_create(struct uring **out, struct evloop *l, unsigned int depth, ev_ta
 	if (!u)
 		return err_set(e, -ENOMEM, "io_uring: out of memory");
 	*u = (struct uring){ .loop = l, .settled = settled, .arg = arg, .depth = depth };
+	u->turn = (struct ev_task){ .fn = turn, .arg = u };
 	u->retry = (struct ev_timer){ .fn = submit_again, .arg = u };
 	rc = make_ring(u);
 	if (rc < 0) {
@@ -154,6 +168,7 @@ void uring_destroy(struct uring *u)
 	VMM_BUG_ON(u->n_in_flight > 0);
 	evloop_del(&u->ev);
 	evloop_timer_cancel(&u->retry);
+	evloop_undefer(u->loop, &u->turn);
 	io_uring_queue_exit(&u->ring);
 	free(u);
 }

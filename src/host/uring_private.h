@@ -12,6 +12,7 @@ struct uring {
 	struct evloop *loop;
 	struct ev_fd ev;
 	struct ev_timer retry;
+	struct ev_task turn; /* submits at the end of a turn of the loop */
 	ev_task_fn settled;
 	void *arg;
 	unsigned int depth;

@@ -35,13 +35,13 @@
 #define L (1u << JAIL_LOOP)
 #define W (1u << JAIL_WORKER)
 
-enum test { NONE, EQUAL, MASKED, OURSELVES };
+enum test { NONE, EQUAL, MASKED, OURSELVES, CALLER };
 
 struct line {
 	int call;
 	unsigned int roles;
 	const char *why;
-	enum test test; /* of one argument */
+	enum test test; /* of one argument; CALLER: and the first one is 0 */
 	unsigned int arg;
 	uint64_t mask, value;
 };
@@ -51,6 +51,7 @@ struct line {
 #define ARG(n, val) EQUAL, n, 0, val
 #define ARG_MASKED(n, m, val) MASKED, n, m, val
 #define ARG_SELF(n) OURSELVES, n, 0, 0
+#define ARG_CALLER(n, val) CALLER, n, 0, val
 #define FUTEX(op) ARG_MASKED(1, FUTEX_CMD_MASK & 0xffffffffu, op)
 #define DEVICE(request) ARG(1, request)
 
@@ -132,6 +133,8 @@ static const struct line lines[] = {
 	{ SYS_poll, C | L, "does the log's reader take it?", ANY },
 	{ SYS_epoll_wait, L, "the event loop", ANY },
 	{ SYS_epoll_ctl, L, "the event loop", ANY },
+	{ SYS_sched_setscheduler, L, "the guest first", ARG_CALLER(1, SCHED_BATCH) },
+	{ SYS_sched_setscheduler, L, "and no more", ARG_CALLER(1, SCHED_OTHER) },
 	{ SYS_clock_gettime, C | L | W, "clocks that the vDSO does not have", ANY },
 	{ SYS_restart_syscall, C | L | W, "waiting goes on after a stop", ANY },
 	{ SYS_tgkill, L, "kicking a vCPU", ARG_SELF(0) },

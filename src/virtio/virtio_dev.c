@@ -22,12 +22,14 @@
 #include <vmm/base/bug.h>
 #include <vmm/base/checked.h>
 #include <vmm/base/util.h>
-#include <vmm/host/eventfd.h>
 #include <vmm/virtio/virtio_dev.h>
 
 #define RING_FEATURES                                                                              \
 	(UINT64_C(1) << VIRTIO_F_VERSION_1 | UINT64_C(1) << VIRTIO_RING_F_INDIRECT_DESC |          \
 	 UINT64_C(1) << VIRTIO_RING_F_EVENT_IDX)
+
+/* Each notification is told once, and what the counter says interests nobody: it is never read. */
+#define KICK_EVENTS (EPOLLIN | EPOLLET)
 
 static bool has_status(const struct virtio_dev *v, uint8_t bits)
 {
@@ -64,24 +66,25 @@ static void on_kick(void *arg, uint32_t events)
 {
 	struct virtio_queue *q = arg;
 	struct virtio_dev *v = q->dev;
-	unsigned int qi = (unsigned int)(q - v->queues);
+	unsigned int qi = (unsigned int)(q - v->queues), n = 0;
 
 	(void)events;
 	if (q->lent) /* told before it was */
 		return;
-	eventfd_take(q->kick_fd);
 	virtio_dev_lock(v);
 	if (virtio_dev_queue_runs(v, qi)) {
 		metric_add(&v->n_kicks, 1);
 		v->turn = (int)qi;
 		v->budget = VIRTIO_DEV_BUDGET;
 		v->ops->queue_ready(v, qi);
+		n = VIRTIO_DEV_BUDGET - v->budget;
 		v->turn = -1;
 		virtio_dev_flush(v, qi);
 		if (v->budget == 0)
 			virtio_dev_kick(v, qi);
 	}
 	virtio_dev_unlock(v);
+	evloop_served(v->loop, n);
 }
 
 void virtio_dev_lend_queue(struct virtio_dev *v, unsigned int qi, bool lent)
@@ -91,7 +94,7 @@ void virtio_dev_lend_queue(struct virtio_dev *v, unsigned int qi, bool lent)
 	if (q->lent == lent)
 		return;
 	q->lent = lent;
-	evloop_change(&q->kick, lent ? 0 : EPOLLIN);
+	evloop_change(&q->kick, lent ? 0 : KICK_EVENTS);
 }
 
 void virtio_dev_flush(struct virtio_dev *v, unsigned int qi)
@@ -495,7 +498,7 @@ static int create_queue(struct virtio_dev *v, unsigned int i, uint16_t size, str
 	q->kick_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	if (q->kick_fd < 0)
 		return err_errno(e, "%s: eventfd", v->name);
-	rc = evloop_add(v->loop, &q->kick, q->kick_fd, EPOLLIN, on_kick, q);
+	rc = evloop_add(v->loop, &q->kick, q->kick_fd, KICK_EVENTS, on_kick, q);
 	if (rc < 0) {
 		close(q->kick_fd);
 		return err_set(e, rc, "%s: event loop: %s", v->name, strerror(-rc));

@@ -342,6 +342,10 @@ FAULT(int, mount,
       (from, to, type, flags, data), -1, EPERM)
 FAULT(int, umount2, (const char *path, int flags), (path, flags), -1, EPERM)
 
+FAULT(int, sched_getscheduler, (pid_t pid), (pid), -1, EPERM)
+FAULT(int, sched_setscheduler, (pid_t pid, int policy, const struct sched_param *p),
+      (pid, policy, p), -1, EPERM)
+
 int fault_prctl(int what, unsigned long a, unsigned long b, unsigned long c, unsigned long d);
 int fault_prctl(int what, unsigned long a, unsigned long b, unsigned long c, unsigned long d)
 {

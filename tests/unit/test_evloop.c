@@ -142,6 +142,79 @@ START_TEST(a_task_that_posts_itself_does_not_starve_timers)
 }
 END_TEST
 
+static void defer_third(void *arg)
+{
+	note_arg(arg);
+	evloop_defer(loop, &tasks[2]);
+}
+
+START_TEST(a_deferred_task_runs_once_behind_all_that_is_ready)
+{
+	start();
+	tasks[0] = (struct ev_task){ .fn = defer_third, .arg = "a" };
+	tasks[1] = (struct ev_task){ .fn = defer_third, .arg = "b" };
+	tasks[2] = (struct ev_task){ .fn = note_arg, .arg = "c" };
+	evloop_post(loop, &tasks[0]);
+	evloop_post(loop, &tasks[1]);
+	run_for(5);
+	ck_assert_str_eq(order, "abc");
+	evloop_destroy(loop);
+}
+END_TEST
+
+static void defer_itself(void *arg)
+{
+	n_rounds++;
+	evloop_defer(loop, arg);
+}
+
+START_TEST(a_task_that_defers_itself_does_not_starve_timers)
+{
+	start();
+	n_rounds = 0;
+	tasks[0] = (struct ev_task){ .fn = defer_itself, .arg = &tasks[0] };
+	evloop_defer(loop, &tasks[0]);
+	run_for(10);
+	ck_assert_uint_gt(n_rounds, 10);
+	evloop_undefer(loop, &tasks[0]);
+	evloop_destroy(loop);
+}
+END_TEST
+
+/* What was deferred before the loop ran, or by the last one of a turn, does not wait for an event.
+ */
+START_TEST(the_loop_does_not_wait_while_a_task_is_deferred)
+{
+	start();
+	tasks[0] = (struct ev_task){ .fn = defer_third, .arg = "a" };
+	tasks[2] = (struct ev_task){ .fn = stop, .arg = NULL };
+	evloop_defer(loop, &tasks[0]);
+	evloop_run(loop); /* for ever, if it does */
+	ck_assert_str_eq(order, "a");
+	evloop_destroy(loop);
+}
+END_TEST
+
+static void undefer_second(void *arg)
+{
+	note_arg(arg);
+	evloop_undefer(loop, &tasks[1]);
+}
+
+START_TEST(an_undeferred_task_never_runs)
+{
+	start();
+	tasks[0] = (struct ev_task){ .fn = undefer_second, .arg = "a" };
+	tasks[1] = (struct ev_task){ .fn = note_arg, .arg = "b" };
+	evloop_defer(loop, &tasks[0]);
+	evloop_defer(loop, &tasks[1]);
+	run_for(5);
+	ck_assert_str_eq(order, "a");
+	evloop_undefer(loop, &tasks[1]); /* not queued: fine */
+	evloop_destroy(loop);
+}
+END_TEST
+
 static void unpost_second(void *arg)
 {
 	note_arg(arg);
@@ -286,6 +359,23 @@ START_TEST(a_source_is_called_for_the_events_it_asked_for)
 }
 END_TEST
 
+START_TEST(an_edge_triggered_source_is_called_once_for_each_write)
+{
+	const uint64_t one = 1;
+
+	start();
+	open_ready();
+	ck_assert_int_eq(evloop_add(loop, &sources[0], fds[0], EPOLLIN | EPOLLET, count_call, NULL),
+			 0);
+	run_for(5);
+	ck_assert_uint_eq(n_calls, 1);
+	ck_assert_int_eq(write(fds[0], &one, sizeof(one)), sizeof(one));
+	run_for(5);
+	ck_assert_uint_eq(n_calls, 2);
+	close_all();
+}
+END_TEST
+
 START_TEST(a_regular_file_cannot_be_watched_and_nothing_changes)
 {
 	char *path = fake_file("x", 1);
@@ -402,10 +492,15 @@ static Suite *suite(void)
 	UNIT_TEST(s, no_post_of_any_thread_is_lost);
 	UNIT_TEST(s, a_task_posted_by_a_task_runs_in_the_next_round);
 	UNIT_TEST(s, a_task_that_posts_itself_does_not_starve_timers);
+	UNIT_TEST(s, a_deferred_task_runs_once_behind_all_that_is_ready);
+	UNIT_TEST(s, a_task_that_defers_itself_does_not_starve_timers);
+	UNIT_TEST(s, the_loop_does_not_wait_while_a_task_is_deferred);
+	UNIT_TEST(s, an_undeferred_task_never_runs);
 	UNIT_TEST(s, an_unposted_task_never_runs);
 	UNIT_TEST(s, a_source_deleted_by_another_in_the_same_batch_is_not_called);
 	UNIT_TEST(s, a_source_may_delete_itself_and_come_back);
 	UNIT_TEST(s, a_source_is_called_for_the_events_it_asked_for);
+	UNIT_TEST(s, an_edge_triggered_source_is_called_once_for_each_write);
 	UNIT_TEST(s, a_regular_file_cannot_be_watched_and_nothing_changes);
 	UNIT_TEST(s, timers_run_in_order_and_never_early);
 	UNIT_TEST(s, timers_of_the_past_run_at_once);

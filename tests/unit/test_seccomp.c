@@ -306,6 +306,20 @@ START_TEST(what_reaches_others_reaches_only_ourselves)
 }
 END_TEST
 
+START_TEST(the_loop_may_yield_to_others_and_order_nobody_about)
+{
+	const uint64_t other = 1234;
+
+	ck_assert(allows(JAIL_LOOP, SYS_sched_setscheduler, 0, SCHED_BATCH, 0, 0));
+	ck_assert(allows(JAIL_LOOP, SYS_sched_setscheduler, 0, SCHED_OTHER, 0, 0));
+	ck_assert(!allows(JAIL_LOOP, SYS_sched_setscheduler, 0, SCHED_RR, 0, 0));
+	ck_assert(!allows(JAIL_LOOP, SYS_sched_setscheduler, 0, SCHED_FIFO, 0, 0));
+	ck_assert(!allows(JAIL_LOOP, SYS_sched_setscheduler, other, SCHED_OTHER, 0, 0));
+	ck_assert(!allows_somehow(JAIL_VCPU, SYS_sched_setscheduler));
+	ck_assert(!allows_somehow(JAIL_WORKER, SYS_sched_setscheduler));
+}
+END_TEST
+
 START_TEST(a_file_is_looked_at_by_descriptor_and_not_by_path)
 {
 	ck_assert(allows(JAIL_LOOP, SYS_fstat, 3, 0, 0, 0));
@@ -360,6 +374,7 @@ static Suite *suite(void)
 	UNIT_WITH(s, a_thread_is_a_thread_and_no_process, take_filters, NULL);
 	UNIT_WITH(s, no_memory_becomes_a_program, take_filters, NULL);
 	UNIT_WITH(s, what_reaches_others_reaches_only_ourselves, take_filters, NULL);
+	UNIT_WITH(s, the_loop_may_yield_to_others_and_order_nobody_about, take_filters, NULL);
 	UNIT_WITH(s, a_file_is_looked_at_by_descriptor_and_not_by_path, take_filters, NULL);
 	UNIT_WITH(s, a_lock_waits_and_wakes_and_does_nothing_else, take_filters, NULL);
 	UNIT_WITH(s, other_tables_of_calls_are_closed, take_filters, NULL);

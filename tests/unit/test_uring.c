@@ -228,6 +228,33 @@ START_TEST(without_a_submission_nothing_starts_and_one_starts_all)
 }
 END_TEST
 
+static unsigned int n_after_turn;
+
+static void note_done(void *arg)
+{
+	(void)arg;
+	n_after_turn = n_done;
+}
+
+/* An error is there when the submission comes back. The ring was deferred first, and its descriptor
+ * is not looked at in between. */
+START_TEST(an_answer_that_is_there_at_once_is_told_in_the_turn_that_asks_for_it)
+{
+	struct ev_task look = { .fn = note_done };
+
+	if (!start())
+		return;
+	read_job(0, -1, 0);
+	uring_submit(u);
+	evloop_defer(loop, &look);
+	run(1);
+	ck_assert_uint_eq(n_after_turn, 1);
+	ck_assert_uint_eq(n_settled, 1);
+	ck_assert_int_eq(jobs[0].result, -EBADF);
+	stop();
+}
+END_TEST
+
 /* A request that uring.c never makes, as one would make it who has got hold of the process. */
 static int submit_odd(void (*prepare)(struct io_uring_sqe *sqe), unsigned int flags)
 {
@@ -384,6 +411,7 @@ static Suite *suite(void)
 	UNIT_TEST(s, errors_are_answers_like_any_other);
 	UNIT_TEST(s, drain_waits_for_what_answers_have_asked_for_too);
 	UNIT_TEST(s, without_a_submission_nothing_starts_and_one_starts_all);
+	UNIT_TEST(s, an_answer_that_is_there_at_once_is_told_in_the_turn_that_asks_for_it);
 	UNIT_TEST(s, a_ring_opens_nothing_and_connects_to_nobody);
 	UNIT_TEST(s, nothing_can_be_registered_with_a_ring);
 	UNIT_TEST(s, a_ring_outlives_the_power_of_its_process);

@@ -33,7 +33,7 @@ struct ev_timer { /* set fn and arg once, before it is first armed */
 struct ev_task { /* set fn and arg once, before the first post */
 	ev_task_fn fn;
 	void *arg;
-	bool queued; /* guarded by the loop's lock */
+	bool queued; /* guarded by the loop's lock; of one that is deferred: the loop's */
 	struct ev_task *next;
 };
 
@@ -44,7 +44,8 @@ void evloop_destroy(struct evloop *l); /* NULL is fine */
 void evloop_run(struct evloop *l);
 void evloop_stop(struct evloop *l);
 
-/* Level-triggered. -EPERM: a regular file, which is always ready and cannot be watched. */
+/* Level-triggered, without EPOLLET. -EPERM: a regular file, which is always ready and cannot be
+ * watched. */
 int evloop_add(struct evloop *l, struct ev_fd *src, int fd, uint32_t events, ev_fn fn, void *arg);
 /* From now on these events; 0: none. On one that is registered. */
 void evloop_change(struct ev_fd *src, uint32_t events);
@@ -60,6 +61,19 @@ void evloop_timer_cancel(struct ev_timer *t);
 void evloop_post(struct evloop *l, struct ev_task *t);
 /* Loop thread: a queued task is forgotten. Needed before the memory of the task goes away. */
 void evloop_unpost(struct evloop *l, struct ev_task *t);
+
+/*
+ * Loop thread: fn(arg) runs once, when everything that is ready now has had its turn and before the
+ * loop waits: for work that costs the same for one and for many. A task is for this or for
+ * evloop_post(), not for both. What is deferred meanwhile runs in the next turn.
+ */
+void evloop_defer(struct evloop *l, struct ev_task *t);
+void evloop_undefer(struct evloop *l, struct ev_task *t);
+
+/* Loop thread: a turn of a queue is over, in which n requests of a guest were taken; see
+ * patience.h.
+ */
+void evloop_served(struct evloop *l, unsigned int n);
 
 uint64_t evloop_now_ns(void); /* CLOCK_MONOTONIC, read now */
 

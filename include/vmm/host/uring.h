@@ -38,7 +38,7 @@ struct uring_data { /* of a file, in memory */
 
 /*
  * Requests, at most `depth` of them in flight. They start with the next uring_submit(), and done()
- * is never called from here. mode: of fallocate(2).
+ * is never called from here, or from there. mode: of fallocate(2).
  */
 void uring_read(struct uring *u, struct uring_op *op, const struct uring_data *d);
 void uring_write(struct uring *u, struct uring_op *op, const struct uring_data *d);
@@ -46,7 +46,9 @@ void uring_fdatasync(struct uring *u, struct uring_op *op, int fd);
 void uring_fallocate(struct uring *u, struct uring_op *op, int fd, int mode, uint64_t at,
 		     uint64_t len);
 
-/* Starts what is waiting for it. Needed outside of done() only. */
+/* Starts what is waiting for it, at the end of this turn of the loop. Needed outside of done()
+ * only.
+ */
 void uring_submit(struct uring *u);
 /* Is nothing in flight? */
 bool uring_is_idle(const struct uring *u);
