@@ -2,7 +2,8 @@
  * loop.c - a double of src/host/evloop.c whose time is made up: nobody ever waits.
  *
  * Where the real loop would sleep until the next timer, the clock jumps there. A loop that has
- * something to do again and again without an end is a device that spins: that is a crash here.
+ * something to do again and again without an end is a device that spins: that is a crash here. What
+ * is edge-triggered is an eventfd that nobody reads: it is read here.
  */
 #include "loop.h"
 #include "fuzz.h"
@@ -11,17 +12,23 @@
 #include <pthread.h>
 #include <stdlib.h>
 #include <sys/epoll.h>
+#include <vmm/host/eventfd.h>
 
 #define MAX_FDS 256u
 #define TURN_NS 10000u /* what a round with something to do takes */
 #define MAX_TURNS 50000u /* in one evloop_run(): half a second */
 #define START_NS (1000 * NS_PER_S)
 
+struct task_list {
+	struct ev_task *first, **last;
+};
+
 struct evloop {
 	bool stopping;
 	struct ev_timer *timers; /* soonest first */
-	struct ev_task *first, **last;
+	struct task_list posted, deferred;
 	struct ev_fd *fd[MAX_FDS];
+	bool edge[MAX_FDS];
 	struct pollfd poll[MAX_FDS];
 	unsigned int n_fds;
 };
@@ -44,7 +51,8 @@ int evloop_create(struct evloop **out, struct err *e)
 
 	if (!l)
 		return err_set(e, -ENOMEM, "event loop: out of memory");
-	l->last = &l->first;
+	l->posted.last = &l->posted.first;
+	l->deferred.last = &l->deferred.first;
 	*out = l;
 	now_ns = START_NS;
 	return 0;
@@ -55,7 +63,7 @@ void evloop_destroy(struct evloop *l)
 	if (!l)
 		return;
 	/* What is still known here would call into what is gone. */
-	FUZZ_CHECK(l->n_fds == 0 && !l->timers && !l->first);
+	FUZZ_CHECK(l->n_fds == 0 && !l->timers && !l->posted.first && !l->deferred.first);
 	free(l);
 }
 
@@ -77,6 +85,7 @@ int evloop_add(struct evloop *l, struct ev_fd *src, int fd, uint32_t events, ev_
 {
 	VMM_BUG_ON(l->n_fds == MAX_FDS);
 	l->fd[l->n_fds] = src;
+	l->edge[l->n_fds] = events & EPOLLET;
 	l->poll[l->n_fds++] = (struct pollfd){ .fd = fd, .events = as_poll(events) };
 	*src = (struct ev_fd){ .loop = l, .fd = fd, .fn = fn, .arg = arg };
 	return 0;
@@ -97,6 +106,7 @@ void evloop_del(struct ev_fd *src)
 	i = index_of(l, src);
 	l->n_fds--;
 	memmove(&l->fd[i], &l->fd[i + 1], (l->n_fds - i) * sizeof(struct ev_fd *));
+	memmove(&l->edge[i], &l->edge[i + 1], (l->n_fds - i) * sizeof(bool));
 	memmove(&l->poll[i], &l->poll[i + 1], (l->n_fds - i) * sizeof(struct pollfd));
 	src->loop = NULL;
 }
@@ -126,19 +136,19 @@ void evloop_timer_cancel(struct ev_timer *t)
 	t->loop = NULL;
 }
 
-void evloop_post(struct evloop *l, struct ev_task *t)
+static void list_add(struct task_list *list, struct ev_task *t)
 {
 	if (t->queued)
 		return;
 	t->queued = true;
 	t->next = NULL;
-	*l->last = t;
-	l->last = &t->next;
+	*list->last = t;
+	list->last = &t->next;
 }
 
-void evloop_unpost(struct evloop *l, struct ev_task *t)
+static void list_remove(struct task_list *list, struct ev_task *t)
 {
-	struct ev_task **at = &l->first;
+	struct ev_task **at = &list->first;
 
 	if (!t->queued)
 		return;
@@ -146,8 +156,34 @@ void evloop_unpost(struct evloop *l, struct ev_task *t)
 		at = &(*at)->next;
 	*at = t->next;
 	if (!*at)
-		l->last = at;
+		list->last = at;
 	t->queued = false;
+}
+
+void evloop_post(struct evloop *l, struct ev_task *t)
+{
+	list_add(&l->posted, t);
+}
+
+void evloop_unpost(struct evloop *l, struct ev_task *t)
+{
+	list_remove(&l->posted, t);
+}
+
+void evloop_defer(struct evloop *l, struct ev_task *t)
+{
+	list_add(&l->deferred, t);
+}
+
+void evloop_undefer(struct evloop *l, struct ev_task *t)
+{
+	list_remove(&l->deferred, t);
+}
+
+void evloop_served(struct evloop *l, unsigned int n)
+{
+	(void)l;
+	(void)n;
 }
 
 /* The bits of poll() are those of epoll. A callback may take others away: each is looked for anew.
@@ -170,6 +206,8 @@ static bool run_fds(struct evloop *l)
 		for (unsigned int k = 0; k < l->n_fds; k++) {
 			if (l->fd[k] != ready[i])
 				continue;
+			if (l->edge[k])
+				eventfd_take(ready[i]->fd);
 			ready[i]->fn(ready[i]->arg, events[i]);
 			break;
 		}
@@ -177,21 +215,19 @@ static bool run_fds(struct evloop *l)
 	return true;
 }
 
-static bool run_tasks(struct evloop *l)
+/* Those that are there now. */
+static bool run_tasks(struct task_list *list)
 {
 	struct ev_task *t;
 	unsigned int n = 0;
 
-	for (t = l->first; t; t = t->next)
+	for (t = list->first; t; t = t->next)
 		n++;
 	if (n == 0)
 		return false;
-	for (; n > 0 && l->first; n--) {
-		t = l->first;
-		l->first = t->next;
-		if (!l->first)
-			l->last = &l->first;
-		t->queued = false;
+	for (; n > 0 && list->first; n--) {
+		t = list->first;
+		list_remove(list, t);
 		t->fn(t->arg);
 	}
 	return true;
@@ -216,8 +252,9 @@ bool loop_turn(struct evloop *l)
 {
 	bool any = run_fds(l);
 
-	any |= run_tasks(l);
+	any |= run_tasks(&l->posted);
 	any |= run_timers(l);
+	any |= run_tasks(&l->deferred);
 	return any;
 }
 
