@@ -5,6 +5,7 @@
  * ends. Everything the VMM does for the outside world happens in a callback of this loop; vCPU
  * threads reach it by evloop_post() alone.
  */
+#include "task_list.h"
 #include <errno.h>
 #include <limits.h>
 #include <pthread.h>
@@ -20,10 +21,6 @@
 #include <vmm/host/patience.h>
 
 #define BATCH 16
-
-struct task_list {
-	struct ev_task *first, **last;
-};
 
 struct evloop {
 	int epoll_fd;
@@ -41,52 +38,6 @@ struct evloop {
 	pthread_mutex_t lock; /* guards what follows */
 	struct task_list posted;
 };
-
-static void list_init(struct task_list *list)
-{
-	list->first = NULL;
-	list->last = &list->first;
-}
-
-static void list_add(struct task_list *list, struct ev_task *t)
-{
-	t->queued = true;
-	t->next = NULL;
-	*list->last = t;
-	list->last = &t->next;
-}
-
-/* One that is in it, or not queued at all. */
-static void list_remove(struct task_list *list, struct ev_task *t)
-{
-	struct ev_task **at = &list->first;
-
-	if (!t->queued)
-		return;
-	while (*at != t)
-		at = &(*at)->next;
-	*at = t->next;
-	if (!*at)
-		list->last = at;
-	t->queued = false;
-}
-
-static struct ev_task *list_take(struct task_list *list)
-{
-	struct ev_task *t = list->first;
-
-	list_remove(list, t);
-	return t;
-}
-
-static unsigned int list_length(const struct task_list *list)
-{
-	unsigned int n = 0;
-
-	for (const struct ev_task *t = list->first; t; t = t->next)
-		n++;
-	return n;
-}
 
 uint64_t evloop_now_ns(void)
 {
@@ -112,8 +63,8 @@ static void run_tasks(void *arg, uint32_t events)
 	(void)events;
 	eventfd_take(l->wakeup.fd);
 	pthread_mutex_lock(&l->lock);
-	for (unsigned int n = list_length(&l->posted); n > 0 && l->posted.first; n--) {
-		struct ev_task *t = list_take(&l->posted);
+	for (unsigned int n = task_list_length(&l->posted); n > 0 && l->posted.first; n--) {
+		struct ev_task *t = task_list_take(&l->posted);
 
 		pthread_mutex_unlock(&l->lock);
 		t->fn(t->arg);
@@ -132,8 +83,8 @@ int evloop_create(struct evloop **out, struct err *e)
 	if (!l)
 		return err_set(e, -ENOMEM, "event loop: out of memory");
 	patience_init(&l->patience);
-	list_init(&l->deferred);
-	list_init(&l->posted);
+	task_list_init(&l->deferred);
+	task_list_init(&l->posted);
 	pthread_mutex_init(&l->lock, NULL);
 	l->wakeup.fd = -1;
 	l->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
@@ -227,7 +178,7 @@ void evloop_post(struct evloop *l, struct ev_task *t)
 	if (t->queued)
 		first = false;
 	else
-		list_add(&l->posted, t);
+		task_list_add(&l->posted, t);
 	pthread_mutex_unlock(&l->lock);
 	if (first)
 		wake(l);
@@ -236,19 +187,19 @@ void evloop_post(struct evloop *l, struct ev_task *t)
 void evloop_unpost(struct evloop *l, struct ev_task *t)
 {
 	pthread_mutex_lock(&l->lock);
-	list_remove(&l->posted, t);
+	task_list_remove(&l->posted, t);
 	pthread_mutex_unlock(&l->lock);
 }
 
 void evloop_defer(struct evloop *l, struct ev_task *t)
 {
 	if (!t->queued)
-		list_add(&l->deferred, t);
+		task_list_add(&l->deferred, t);
 }
 
 void evloop_undefer(struct evloop *l, struct ev_task *t)
 {
-	list_remove(&l->deferred, t);
+	task_list_remove(&l->deferred, t);
 }
 
 /* Milliseconds that there is nothing to do for us alone: until the first timer, rounded up so that
@@ -282,8 +233,8 @@ static void run_timers(struct evloop *l)
 
 static void run_deferred(struct evloop *l)
 {
-	for (unsigned int n = list_length(&l->deferred); n > 0 && l->deferred.first; n--) {
-		struct ev_task *t = list_take(&l->deferred);
+	for (unsigned int n = task_list_length(&l->deferred); n > 0 && l->deferred.first; n--) {
+		struct ev_task *t = task_list_take(&l->deferred);
 
 		t->fn(t->arg);
 	}

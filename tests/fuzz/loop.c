@@ -6,6 +6,7 @@
  * is edge-triggered is an eventfd that nobody reads: it is read here.
  */
 #include "loop.h"
+#include "../../src/host/task_list.h"
 #include "fuzz.h"
 #include <errno.h>
 #include <poll.h>
@@ -18,10 +19,6 @@
 #define TURN_NS 10000u /* what a round with something to do takes */
 #define MAX_TURNS 50000u /* in one evloop_run(): half a second */
 #define START_NS (1000 * NS_PER_S)
-
-struct task_list {
-	struct ev_task *first, **last;
-};
 
 struct evloop {
 	bool stopping;
@@ -51,8 +48,8 @@ int evloop_create(struct evloop **out, struct err *e)
 
 	if (!l)
 		return err_set(e, -ENOMEM, "event loop: out of memory");
-	l->posted.last = &l->posted.first;
-	l->deferred.last = &l->deferred.first;
+	task_list_init(&l->posted);
+	task_list_init(&l->deferred);
 	*out = l;
 	now_ns = START_NS;
 	return 0;
@@ -136,48 +133,26 @@ void evloop_timer_cancel(struct ev_timer *t)
 	t->loop = NULL;
 }
 
-static void list_add(struct task_list *list, struct ev_task *t)
-{
-	if (t->queued)
-		return;
-	t->queued = true;
-	t->next = NULL;
-	*list->last = t;
-	list->last = &t->next;
-}
-
-static void list_remove(struct task_list *list, struct ev_task *t)
-{
-	struct ev_task **at = &list->first;
-
-	if (!t->queued)
-		return;
-	while (*at != t)
-		at = &(*at)->next;
-	*at = t->next;
-	if (!*at)
-		list->last = at;
-	t->queued = false;
-}
-
 void evloop_post(struct evloop *l, struct ev_task *t)
 {
-	list_add(&l->posted, t);
+	if (!t->queued)
+		task_list_add(&l->posted, t);
 }
 
 void evloop_unpost(struct evloop *l, struct ev_task *t)
 {
-	list_remove(&l->posted, t);
+	task_list_remove(&l->posted, t);
 }
 
 void evloop_defer(struct evloop *l, struct ev_task *t)
 {
-	list_add(&l->deferred, t);
+	if (!t->queued)
+		task_list_add(&l->deferred, t);
 }
 
 void evloop_undefer(struct evloop *l, struct ev_task *t)
 {
-	list_remove(&l->deferred, t);
+	task_list_remove(&l->deferred, t);
 }
 
 void evloop_served(struct evloop *l, unsigned int n)
@@ -218,19 +193,14 @@ static bool run_fds(struct evloop *l)
 /* Those that are there now. */
 static bool run_tasks(struct task_list *list)
 {
-	struct ev_task *t;
-	unsigned int n = 0;
+	bool any = list->first;
 
-	for (t = list->first; t; t = t->next)
-		n++;
-	if (n == 0)
-		return false;
-	for (; n > 0 && list->first; n--) {
-		t = list->first;
-		list_remove(list, t);
+	for (unsigned int n = task_list_length(list); n > 0 && list->first; n--) {
+		struct ev_task *t = task_list_take(list);
+
 		t->fn(t->arg);
 	}
-	return true;
+	return any;
 }
 
 static bool run_timers(struct evloop *l)
