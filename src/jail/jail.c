@@ -259,15 +259,9 @@ void jail_leave_thread(const struct jail *j)
 
 int jail_limit(struct jail *j, struct err *e)
 {
-	int rc;
-
 	if (j->mode == JAIL_OFF)
 		return 0;
-	rc = set_last_limits(j);
-	if (j->statm_fd >= 0)
-		close(j->statm_fd);
-	j->statm_fd = -1;
-	return note(j, LAYER_LIMITS, rc, e);
+	return note(j, LAYER_LIMITS, set_last_limits(j), e);
 }
 
 void jail_tell(const struct jail *j)

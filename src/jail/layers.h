@@ -27,7 +27,7 @@ int drop_capabilities(struct jail *j);
 int set_no_new_privileges(struct jail *j);
 int set_undumpable(struct jail *j);
 int set_first_limits(struct jail *j);
-int set_last_limits(const struct jail *j);
+int set_last_limits(struct jail *j);
 
 /* landlock.c */
 int restrict_paths(struct jail *j);

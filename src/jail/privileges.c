@@ -131,11 +131,15 @@ static int limit_fds(void)
  * Not RLIMIT_NPROC: KVM and io_uring have threads of their own, which the kernel starts in our
  * name, and late. That we start none is seccomp's.
  */
-int set_last_limits(const struct jail *j)
+int set_last_limits(struct jail *j)
 {
 	uint64_t bytes = address_space(j);
-	int rc = limit_fds();
+	int rc;
 
+	if (j->statm_fd >= 0)
+		close(j->statm_fd); /* before the others are counted */
+	j->statm_fd = -1;
+	rc = limit_fds();
 	if (rc == 0 && bytes > 0)
 		rc = limit(RLIMIT_AS, bytes + MORE_BYTES);
 	return rc;
