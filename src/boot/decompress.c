@@ -33,6 +33,7 @@
 #define ZSTD_WINDOW_LOG_MAX 27
 
 #define STREAM_CHUNK (256 * KIB) /* unpacked per step: fits a second-level cache */
+#define BLOCK 4096u /* of most file systems, and a page */
 #define LZ4_LEGACY_MAGIC 0x184c2102u
 #define LZ4_BLOCK_MAX                                                                              \
 	(8 * MIB) /* unpacked; lib/decompress_unlz4.c, LZ4_DEFAULT_UNCOMPRESSED_CHUNK_SIZE */
@@ -324,18 +325,63 @@ struct sink { /* where the output goes, and how much of it may come */
 	int fd;
 	uint8_t *buf; /* one step's output */
 	uint64_t total, max; /* bytes */
+	bool in_hole; /* at its end */
 };
+
+/*
+ * How many of len bytes, which go to `at` in the file, are to be a hole, or are to be none. Blocks
+ * of zeroes are: a third of a kernel, which no one then has to read and copy (image_find_holes()).
+ */
+static size_t stretch(const uint8_t *p, size_t len, uint64_t at, bool *hole)
+{
+	size_t n = 0;
+
+	while (n < len) {
+		size_t block = min_size(len - n, BLOCK - (at + n) % BLOCK);
+		bool zero = block == BLOCK && bytes_are_zero(p + n, BLOCK);
+
+		if (n > 0 && zero != *hole)
+			break;
+		*hole = zero;
+		n += block;
+	}
+	return n;
+}
+
+static int skip(int fd, int64_t len, struct err *e)
+{
+	return lseek(fd, len, SEEK_CUR) < 0 ? err_errno(e, "writing the unpacked kernel") : 0;
+}
 
 static int sink_put(struct sink *s, size_t len, struct err *e)
 {
+	const uint8_t *p = s->buf;
+
 	if (len > s->max - s->total)
 		return err_set(e, ERR_IMAGE,
 			       "its header says it unpacks to %" PRIu64 " bytes, but more come out",
 			       s->max);
-	if (write_all(s->fd, s->buf, len, e) < 0)
-		return e->code;
-	s->total += len;
+	while (len > 0) {
+		bool hole = false;
+		size_t n = stretch(p, len, s->total, &hole);
+		int rc = hole ? skip(s->fd, (int64_t)n, e) : write_all(s->fd, p, n, e);
+
+		if (rc < 0)
+			return rc;
+		s->in_hole = hole;
+		s->total += n;
+		p += n;
+		len -= n;
+	}
 	return 0;
+}
+
+/* The file is as long as what has come out. */
+static int sink_end(struct sink *s, struct err *e)
+{
+	if (!s->in_hole)
+		return 0;
+	return skip(s->fd, -1, e) < 0 ? e->code : write_all(s->fd, (const uint8_t[]){ 0 }, 1, e);
 }
 
 static int stream_error(const struct format *f, enum step why, struct err *e)
@@ -389,6 +435,8 @@ int decompress_to_fd(const uint8_t *data, size_t len, int fd, uint64_t max_out, 
 		rc = stream_error(f, STEP_NO_MEMORY, e);
 	} else {
 		rc = unpack(f, &codec, data, len, &sink, e);
+		if (rc == 0)
+			rc = sink_end(&sink, e);
 		if (f->fini)
 			f->fini(&codec);
 	}

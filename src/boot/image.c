@@ -12,12 +12,15 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
+#include <vmm/base/bytes.h>
 #include <vmm/base/checked.h>
 #include <vmm/base/util.h>
 #include <vmm/boot/image.h>
 #include <vmm/host/fd_stat.h>
 #include <vmm/host/path.h>
 
+#define MIN_HOLE ((off_t)(64 * KIB)) /* less is not worth a read of its own */
+#define MAX_SEEKS 1024 /* an image may be all small holes */
 #define HDRS_AT 0x202 /* boot.rst, "header": the signature of a Linux x86 kernel */
 
 /* Messages go to a terminal: no control characters; the end of a path says more than its start. */
@@ -128,30 +131,78 @@ int image_read(const struct image *img, uint64_t off, void *dst, size_t len, str
 	return 0;
 }
 
+void image_find_holes(struct image *img)
+{
+	off_t hole, data = 0, end = (off_t)img->size;
+
+	img->n_holes = 0;
+	for (int i = 0; i < MAX_SEEKS && img->n_holes < IMAGE_MAX_HOLES; i++) {
+		hole = lseek(img->fd, data, SEEK_HOLE);
+		if (hole < data || hole >= end)
+			return;
+		data = lseek(img->fd, hole, SEEK_DATA);
+		if (data < 0 || data > end)
+			data = end; /* ENXIO: there is no more */
+		if (data - hole >= MIN_HOLE)
+			img->hole[img->n_holes++] =
+				(struct image_hole){ (uint64_t)hole, (uint64_t)(data - hole) };
+	}
+}
+
+/* How many bytes from off on are all in a hole, or all in none. */
+static uint64_t piece(const struct image *img, uint64_t off, bool *in_hole)
+{
+	*in_hole = false;
+	for (unsigned int i = 0; i < img->n_holes; i++) {
+		const struct image_hole *h = &img->hole[i];
+
+		if (off < h->off)
+			return h->off - off;
+		*in_hole = off - h->off < h->len;
+		if (*in_hole)
+			return h->len - (off - h->off);
+	}
+	return img->size - off;
+}
+
+/* Up to len bytes from off on, to `at`. Returns how many; 0: try again; negative: it failed. */
+static int64_t load_piece(const struct image *img, uint64_t off, uint64_t len, struct gmem *m,
+			  gpa_t at, struct err *e)
+{
+	struct iovec v[GMEM_MAX_REGIONS];
+	bool in_hole;
+	ssize_t got;
+	int n;
+
+	if (gmem_iov(m, at, len, v, GMEM_MAX_REGIONS) < 0)
+		return err_set(e, ERR_IMAGE,
+			       "%s: bytes %#" PRIx64 "+%#" PRIx64
+			       " of the file belong at guest address %#" PRIx64
+			       ", where there is not enough RAM",
+			       img->name, off, len, at);
+	len = min_u64(len, piece(img, off, &in_hole));
+	if (in_hole || len == 0)
+		return (int64_t)len;
+	n = gmem_iov(m, at, len, v, GMEM_MAX_REGIONS);
+	got = preadv2(img->fd, v, n, (off_t)off, 0);
+	if (check_read(img, got, e) < 0)
+		return e->code;
+	return got < 0 ? 0 : got;
+}
+
 int image_load(const struct image *img, uint64_t off, uint64_t len, struct gmem *m, gpa_t at,
 	       struct err *e)
 {
 	if (!range_inside(off, len, img->size))
 		return truncated(img, off, len, e);
 	do {
-		struct iovec v[GMEM_MAX_REGIONS];
-		int n = gmem_iov(m, at, len, v, GMEM_MAX_REGIONS);
-		ssize_t got;
+		int64_t n = load_piece(img, off, len, m, at, e);
 
 		if (n < 0)
-			return err_set(e, ERR_IMAGE,
-				       "%s: bytes %#" PRIx64 "+%#" PRIx64
-				       " of the file belong at guest address %#" PRIx64
-				       ", where there is not enough RAM",
-				       img->name, off, len, at);
-		got = n > 0 ? preadv2(img->fd, v, n, (off_t)off, 0) : 0;
-		if (len > 0 && check_read(img, got, e) < 0)
 			return e->code;
-		if (got > 0) {
-			at += (uint64_t)got;
-			off += (uint64_t)got;
-			len -= (uint64_t)got;
-		}
+		at += (uint64_t)n;
+		off += (uint64_t)n;
+		len -= (uint64_t)n;
 	} while (len > 0);
 	return 0;
 }
@@ -219,11 +270,6 @@ static bool is_text(const uint8_t *b, size_t len)
 	return true;
 }
 
-static bool is_zero(const uint8_t *b, size_t len)
-{
-	return len > 0 && b[0] == 0 && memcmp(b, b + 1, len - 1) == 0;
-}
-
 const char *image_describe(const struct image *img)
 {
 	uint8_t b[0x8006]; /* the last byte that a row of known[] looks at */
@@ -241,5 +287,5 @@ const char *image_describe(const struct image *img)
 	}
 	if (is_text(b, len))
 		return "text";
-	return is_zero(b, len) ? "nothing but zeroes" : "data of no known format";
+	return bytes_are_zero(b, len) ? "nothing but zeroes" : "data of no known format";
 }

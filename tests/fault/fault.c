@@ -217,6 +217,7 @@ FAULT(char *, realpath, (const char *path, char *out), (path, out), NULL, ENOMEM
 FAULT(ssize_t, readlink, (const char *path, char *out, size_t n), (path, out, n), -1, EACCES)
 FAULT(ssize_t, readlinkat, (int dir, const char *path, char *out, size_t n), (dir, path, out, n),
       -1, EACCES)
+FAULT(off_t, lseek, (int fd, off_t off, int whence), (fd, off, whence), -1, EINVAL)
 FAULT(int, fstatfs, (int fd, struct statfs *fs), (fd, fs), -1, EIO)
 /* An eventfd or a signalfd, which give and take what they count by our own mistake only. */
 static bool is_anonymous(int fd)

@@ -173,6 +173,87 @@ START_TEST(a_load_may_cross_regions_but_not_leave_ram)
 }
 END_TEST
 
+#define BLOCK (64 * KIB)
+
+/* Blocks: 'a', a hole of two, 'b', a small hole and 'c', a hole at the end. */
+static struct image image_with_holes(void)
+{
+	struct image img = image_of("", 0);
+	uint8_t b[BLOCK];
+
+	memset(b, 'a', BLOCK);
+	ck_assert_int_eq(pwrite(img.fd, b, BLOCK, 0), BLOCK);
+	memset(b, 'b', BLOCK);
+	ck_assert_int_eq(pwrite(img.fd, b, BLOCK, 3 * BLOCK), BLOCK);
+	memset(b, 'c', BLOCK);
+	ck_assert_int_eq(pwrite(img.fd, b, BLOCK / 2, 4 * BLOCK + BLOCK / 2), BLOCK / 2);
+	ck_assert_int_eq(ftruncate(img.fd, 6 * BLOCK), 0);
+	img.size = 6 * BLOCK;
+	image_find_holes(&img);
+	return img;
+}
+
+/* Bytes of RAM, which was full of 'x', after a load of [off, off + len) of the file. */
+static void ck_loads(const struct image *img, uint64_t off, uint64_t len, const char *blocks)
+{
+	uint8_t b[BLOCK / 2], want[BLOCK / 2];
+	struct gmem *m;
+	struct err e;
+
+	ck_ok(gmem_create(&m, &e));
+	ck_ok(gmem_add_ram(m, 0, 6 * BLOCK, &e));
+	memset(b, 'x', sizeof(b));
+	for (uint64_t at = 0; at < 6 * BLOCK; at += sizeof(b))
+		ck_assert(gmem_write(m, at, b, sizeof(b)));
+	ck_ok(image_load(img, off, len, m, 0, &e));
+	for (uint64_t at = 0; *blocks; at += sizeof(b)) {
+		memset(want, *blocks == '0' ? 0 : *blocks, sizeof(want));
+		ck_assert(gmem_read(m, at, b, sizeof(b)));
+		ck_assert_mem_eq(b, want, sizeof(b));
+		blocks++;
+	}
+	gmem_destroy(m);
+}
+
+START_TEST(a_load_leaves_out_the_holes_that_were_found)
+{
+	struct image img = image_with_holes();
+	struct gmem *m = make_ram();
+	struct err e;
+
+	ck_assert_uint_eq(img.n_holes, 2);
+	ck_assert_uint_eq(img.hole[0].off, BLOCK);
+	ck_assert_uint_eq(img.hole[0].len, 2 * BLOCK);
+	ck_assert_uint_eq(img.hole[1].off, 5 * BLOCK);
+	ck_assert_uint_eq(img.hole[1].len, BLOCK);
+	ck_loads(&img, 0, 6 * BLOCK, "aaxxxxbb0cxx");
+	ck_loads(&img, BLOCK / 2, 2 * BLOCK, "axxxxxxxxxxx");
+	ck_loads(&img, 2 * BLOCK, 2 * BLOCK, "xxbbxxxxxxxx");
+	ck_loads(&img, 3 * BLOCK / 2, BLOCK / 2, "xxxxxxxxxxxx");
+	ck_fails(image_load(&img, BLOCK, BLOCK, m, 0x10000, &e), ERR_IMAGE, "not enough RAM");
+	img.n_holes = 0;
+	ck_loads(&img, 0, 6 * BLOCK, "aa0000bb0c00");
+	gmem_destroy(m);
+	image_close(&img);
+}
+END_TEST
+
+START_TEST(no_more_holes_are_noted_than_there_is_room_for)
+{
+	struct image img = image_of("", 0);
+	uint64_t n = 2 * IMAGE_MAX_HOLES;
+
+	for (uint64_t i = 1; i <= n; i++)
+		ck_assert_int_eq(pwrite(img.fd, "a", 1, (off_t)(2 * i * BLOCK)), 1);
+	img.size = 2 * n * BLOCK + 1;
+	image_find_holes(&img);
+	ck_assert_uint_eq(img.n_holes, IMAGE_MAX_HOLES);
+	image_close(&img);
+	image_find_holes(&img); /* it cannot be asked */
+	ck_assert_uint_eq(img.n_holes, 0);
+}
+END_TEST
+
 START_TEST(kinds_are_told_by_content_and_short_files_are_unknown)
 {
 	uint8_t b[0x300] = { 0 };
@@ -237,6 +318,8 @@ static Suite *make_suite(void)
 	UNIT_TEST(s, a_read_beyond_the_end_is_refused);
 	UNIT_TEST(s, a_file_that_shrinks_gives_an_error_not_a_signal);
 	UNIT_TEST(s, a_load_may_cross_regions_but_not_leave_ram);
+	UNIT_TEST(s, a_load_leaves_out_the_holes_that_were_found);
+	UNIT_TEST(s, no_more_holes_are_noted_than_there_is_room_for);
 	UNIT_TEST(s, kinds_are_told_by_content_and_short_files_are_unknown);
 	UNIT_TEST(s, an_unknown_file_is_described_in_plain_words);
 	return s;

@@ -1,11 +1,14 @@
 /*
- * bytes.h - little-endian numbers in byte buffers, for file headers and tables.
+ * bytes.h - little-endian numbers in byte buffers, for file headers and tables; bytes of zero.
  *
  * Any alignment, any host byte order; the caller has checked the bounds.
  */
 #ifndef VMM_BASE_BYTES_H
 #define VMM_BASE_BYTES_H
+#include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 
 static inline uint16_t load_le16(const void *p)
 {
@@ -46,6 +49,14 @@ static inline void store_le64(void *p, uint64_t v)
 {
 	store_le32(p, (uint32_t)v);
 	store_le32((uint8_t *)p + 4, (uint32_t)(v >> 32));
+}
+
+/* All of len bytes, of which there is at least one. */
+static inline bool bytes_are_zero(const void *p, size_t len)
+{
+	const uint8_t *b = p;
+
+	return b[0] == 0 && memcmp(b, b + 1, len - 1) == 0;
 }
 
 #endif

@@ -17,11 +17,19 @@ enum image_kind {
 	IMAGE_ELF, /* a vmlinux, or any other freestanding ELF */
 };
 
+#define IMAGE_MAX_HOLES 32
+
+struct image_hole { /* bytes that the file does not have, and that read as zero */
+	uint64_t off, len;
+};
+
 struct image {
 	int fd; /* -1: closed */
 	uint64_t size; /* bytes; as it was when opened */
 	const uint8_t *bytes; /* all of them, where they were read before; borrowed; NULL: they are
 				 in the file */
+	unsigned int n_holes; /* image_load() leaves out; 0 unless they have been looked for */
+	struct image_hole hole[IMAGE_MAX_HOLES]; /* ascending */
 	char name[128]; /* for messages: the path, cut at the front if long */
 };
 
@@ -34,13 +42,19 @@ int image_open(struct image *img, const char *path, struct err *e);
 /* Takes over an fd that we made ourselves (a decompressed kernel); closes it on failure, too. */
 int image_from_fd(struct image *img, int fd, const char *name, struct err *e);
 
+/*
+ * Looks for the file's holes, so that loading it does not copy them: the first 32 of at least 64
+ * KiB. Where the file system cannot tell, there are none.
+ */
+void image_find_holes(struct image *img);
+
 /* Zeroed (fd 0 is never an image's) or closed ones are fine. */
 void image_close(struct image *img);
 
 /* Reads exactly [off, off+len). ERR_IMAGE "NAME: truncated: ..." if the file has no such bytes. */
 int image_read(const struct image *img, uint64_t off, void *dst, size_t len, struct err *e);
 
-/* The same, into guest RAM. ERR_IMAGE when [at, at+len) is not all RAM; says both ranges. */
+/* The same, into guest RAM that is all zero: holes are left out. ERR_IMAGE when [at, at+len) is not all RAM; says both ranges. */
 int image_load(const struct image *img, uint64_t off, uint64_t len, struct gmem *m, gpa_t at,
 	       struct err *e);
 

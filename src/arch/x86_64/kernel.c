@@ -96,7 +96,10 @@ static int unpack(struct kernel *k, struct err *e)
 			return err_wrap(e, "%s", k->file.name);
 	}
 	log_info("%s: unpacked kernel %s", k->file.name, hit ? "from the cache" : "made now");
-	return image_from_fd(&k->unpacked, fd, k->file.name, e);
+	if (image_from_fd(&k->unpacked, fd, k->file.name, e) < 0)
+		return e->code;
+	image_find_holes(&k->unpacked);
+	return 0;
 }
 
 /* A payload that we cannot unpack is still a kernel that can unpack itself. */
