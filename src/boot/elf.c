@@ -302,8 +302,27 @@ int elf_parse(struct elf *elf, const struct image *img, uint16_t machine, struct
 	return check_entry(elf, img->name, e);
 }
 
-int elf_load(const struct elf *elf, const struct image *img, struct gmem *m, uint64_t shift,
-	     struct err *e)
+static int load_segment(const struct elf_segment *s, const struct image *img,
+			const struct elf_quiet *quiet, struct gmem *m, gpa_t at, struct err *e)
+{
+	uint64_t done = 0;
+
+	for (unsigned int i = 0; i < quiet->n; i++) {
+		const struct elf_range *r = &quiet->range[i];
+		uint64_t from = r->at - s->at;
+
+		if (r->at < s->at || from < done || !range_inside(from, r->len, s->file_len))
+			continue; /* another segment's */
+		if (image_load(img, s->off + done, from - done, m, at + done, e) < 0 ||
+		    image_map(img, s->off + from, r->len, m, at + from, e) < 0)
+			return e->code;
+		done = from + r->len;
+	}
+	return image_load(img, s->off + done, s->file_len - done, m, at + done, e);
+}
+
+int elf_load(const struct elf *elf, const struct image *img, const struct elf_quiet *quiet,
+	     struct gmem *m, uint64_t shift, struct err *e)
 {
 	for (unsigned int i = 0; i < elf->n_segments; i++) {
 		const struct elf_segment *s = &elf->segment[i];
@@ -316,7 +335,7 @@ int elf_load(const struct elf *elf, const struct image *img, struct gmem *m, uin
 				       "%s: its segment at %#" PRIx64 ", %" PRIu64
 				       " KiB, is not all in guest RAM (more memory?)",
 				       img->name, at, (uint64_t)(s->mem_len / KIB));
-		if (image_load(img, s->off, s->file_len, m, at, e) < 0)
+		if (load_segment(s, img, quiet, m, at, e) < 0)
 			return e->code;
 	}
 	return 0;

@@ -207,6 +207,30 @@ int image_load(const struct image *img, uint64_t off, uint64_t len, struct gmem 
 	return 0;
 }
 
+int image_map(const struct image *img, uint64_t off, uint64_t len, struct gmem *m, gpa_t at,
+	      struct err *e)
+{
+	if (!range_inside(off, len, img->size))
+		return truncated(img, off, len, e);
+	while (len > 0) {
+		bool in_hole;
+		uint64_t n = min_u64(len, piece(img, off, &in_hole));
+		bool copy = in_hole || n < IMAGE_MIN_MAP;
+
+		if (!copy && !gmem_map_file(m, at, n, img->fd, off, e)) {
+			if (e->code)
+				return err_wrap(e, "%s", img->name);
+			copy = true;
+		}
+		if (copy && image_load(img, off, n, m, at, e) < 0)
+			return e->code;
+		at += n;
+		off += n;
+		len -= n;
+	}
+	return 0;
+}
+
 int image_probe(const struct image *img, enum image_kind *kind, struct err *e)
 {
 	uint8_t b[HDRS_AT + 4];

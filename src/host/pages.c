@@ -1,9 +1,9 @@
 /*
  * pages.c - the memory that the guest will take for RAM.
  *
- * Life of a VM: mapped, and locked or merged if the user wants that, while the machine is built;
- * discarded at a reset, unmapped at the end; on the main thread. An address error of ours hits a
- * guard page, not another object of the VMM.
+ * Life of a VM: mapped, and locked or merged if the user wants that, while the machine is built,
+ * and filled with a file's pages, of the kernel; discarded at a reset, unmapped at the end; on the
+ * main thread. An address error of ours hits a guard page, not another object of the VMM.
  */
 #include <errno.h>
 #include <stdint.h>
@@ -20,6 +20,13 @@
 #ifndef MADV_DONTNEED_LOCKED /* Linux 5.18; not in the C library of that time */
 #define MADV_DONTNEED_LOCKED 24
 #endif
+
+/* A kernel without transparent huge pages or core dumps refuses it, rightly. */
+static void advise(void *p, size_t len)
+{
+	madvise(p, len, MADV_HUGEPAGE);
+	madvise(p, len, MADV_DONTDUMP);
+}
 
 int pages_map(void **out, size_t len, struct err *e)
 {
@@ -45,10 +52,7 @@ int pages_map(void **out, size_t len, struct err *e)
 		pages_unmap(ram, len);
 		return e->code;
 	}
-	/* Advice only: a kernel without transparent huge pages or core dumps refuses it, rightly.
-	 */
-	madvise(ram, len, MADV_HUGEPAGE);
-	madvise(ram, len, MADV_DONTDUMP);
+	advise(ram, len);
 	*out = ram;
 	return 0;
 }
@@ -57,6 +61,28 @@ void pages_unmap(void *p, size_t len)
 {
 	if (p)
 		VMM_BUG_ON(munmap((uint8_t *)p - GUARD, len + 2 * GUARD) < 0);
+}
+
+int pages_unmap_file(void *p, size_t len, struct err *e)
+{
+	if (mmap(p, len, PROT_READ | PROT_WRITE,
+		 MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1, 0) == MAP_FAILED)
+		return err_errno(e, "%zu KiB of guest RAM", (size_t)(len / KIB));
+	advise(p, len);
+	return 0;
+}
+
+bool pages_map_file(void *p, size_t len, int fd, uint64_t off, struct err *e)
+{
+	int flags = MAP_PRIVATE | MAP_NORESERVE | MAP_FIXED;
+
+	*e = (struct err){ 0 };
+	if (mmap(p, len, PROT_READ | PROT_WRITE, flags, fd, (off_t)off) == MAP_FAILED) {
+		pages_unmap_file(p, len, e); /* mmap(2): it may have taken away what was there */
+		return false;
+	}
+	madvise(p, len, MADV_DONTDUMP);
+	return true;
 }
 
 static int too_much_to_lock(size_t len, struct err *e)

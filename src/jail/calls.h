@@ -151,6 +151,8 @@ static const struct line lines[] = {
 	{ SYS_brk, L, "memory", ANY },
 	{ SYS_madvise, L, "RAM at a reset", ARG(2, MADV_DONTNEED) },
 	{ SYS_madvise, L, "locked RAM at a reset", ARG(2, 24 /* MADV_DONTNEED_LOCKED */) },
+	{ SYS_madvise, L, "RAM in place of the kernel's file, at a reset", ARG(2, MADV_HUGEPAGE) },
+	{ SYS_madvise, L, "the kernel's file in RAM, at a reset", ARG(2, MADV_DONTDUMP) },
 
 	/* The end. */
 	{ SYS_exit, C | W, "a thread's end", ANY },

@@ -112,8 +112,7 @@ static int put_back(struct machine *m, struct err *e)
 		if (kvm_state_restore_vcpu(v->at_start, &v->kvm, e) < 0)
 			return err_wrap(e, "vCPU %u", i);
 	}
-	gmem_clear(m->mem);
-	if (arch_load(&m->boot, m->mem, e) < 0)
+	if (gmem_clear(m->mem, e) < 0 || arch_load(&m->boot, m->mem, e) < 0)
 		return e->code;
 	return arch_vcpu_enter(&m->vcpus[0].kvm, &m->boot, e);
 }

@@ -18,15 +18,26 @@
 #include <vmm/host/pages.h>
 #include <vmm/mem/gmem.h>
 
+#define PAGE 4096u
+#define MAX_FILE_PIECES 16
+
 struct region {
 	gpa_t base;
 	uint64_t len;
 	uint8_t *host;
 };
 
+struct file_piece { /* of a region: it shows a file */
+	void *host;
+	uint64_t len;
+};
+
 struct gmem {
 	struct region region[GMEM_MAX_REGIONS];
 	unsigned int n_regions;
+	struct file_piece file[MAX_FILE_PIECES];
+	unsigned int n_files;
+	bool no_files; /* each page was asked to be of some kind that a file's is not */
 };
 
 int gmem_create(struct gmem **out, struct err *e)
@@ -60,7 +71,7 @@ int gmem_add_ram(struct gmem *m, gpa_t base, uint64_t len, struct err *e)
 	gpa_t end;
 	void *host;
 
-	if (m->n_regions == GMEM_MAX_REGIONS || len == 0 || (base | len) % 4096 ||
+	if (m->n_regions == GMEM_MAX_REGIONS || len == 0 || (base | len) % PAGE ||
 	    !checked_add_u64(base, len, &end) || overlaps(m, base, end))
 		return err_set(e, -EINVAL, "RAM at %#" PRIx64 ", %#" PRIx64 " bytes: bad range",
 			       base, len);
@@ -72,6 +83,7 @@ int gmem_add_ram(struct gmem *m, gpa_t base, uint64_t len, struct err *e)
 
 int gmem_lock(struct gmem *m, struct err *e)
 {
+	m->no_files = true;
 	for (unsigned int i = 0; i < m->n_regions; i++) {
 		if (pages_lock(m->region[i].host, m->region[i].len, e) < 0)
 			return e->code;
@@ -81,6 +93,7 @@ int gmem_lock(struct gmem *m, struct err *e)
 
 int gmem_merge(struct gmem *m, struct err *e)
 {
+	m->no_files = true;
 	for (unsigned int i = 0; i < m->n_regions; i++) {
 		if (pages_merge(m->region[i].host, m->region[i].len, e) < 0)
 			return e->code;
@@ -88,10 +101,17 @@ int gmem_merge(struct gmem *m, struct err *e)
 	return 0;
 }
 
-void gmem_clear(struct gmem *m)
+int gmem_clear(struct gmem *m, struct err *e)
 {
+	for (; m->n_files > 0; m->n_files--) {
+		const struct file_piece *f = &m->file[m->n_files - 1];
+
+		if (pages_unmap_file(f->host, f->len, e) < 0)
+			return e->code;
+	}
 	for (unsigned int i = 0; i < m->n_regions; i++)
 		pages_discard(m->region[i].host, m->region[i].len);
+	return 0;
 }
 
 int gmem_each_region(const struct gmem *m, gmem_region_fn fn, void *arg)
@@ -121,6 +141,21 @@ static uint8_t *span(const struct gmem *m, gpa_t at, uint64_t *len)
 		return r->host + (at - r->base);
 	}
 	return NULL;
+}
+
+bool gmem_map_file(struct gmem *m, gpa_t at, uint64_t len, int fd, uint64_t off, struct err *e)
+{
+	uint64_t part = len;
+	void *host = span(m, at, &part);
+
+	*e = (struct err){ 0 };
+	if (!host || part < len || len == 0 || (at | len | off) % PAGE || m->no_files ||
+	    m->n_files == MAX_FILE_PIECES)
+		return false;
+	if (!pages_map_file(host, len, fd, off, e))
+		return false;
+	m->file[m->n_files++] = (struct file_piece){ host, len };
+	return true;
 }
 
 int gmem_iov(const struct gmem *m, gpa_t at, uint64_t len, struct iovec *iov, int max)

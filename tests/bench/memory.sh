@@ -20,15 +20,21 @@ family() {
 	done
 }
 
-# PID...: "PRIVATE PROPORTIONAL WITH-RAM" in KiB, of all of them together. The guest's RAM is what is mapped in pieces of
-# half of it and more.
+# PID...: "PRIVATE PROPORTIONAL WITH-RAM" in KiB, of all of them together. The guest's RAM is what is mapped in one row, of
+# anonymous memory and vmm's unpacked kernel, that has half of it or more.
 smaps() {
 	local p
 	for p in "$@"; do cat "/proc/$p/smaps" 2>/dev/null || true; done | awk -v ram=$((memory_mb * 512)) '
-		/^Size:/ { is_ram = $2 >= ram }
-		/^Pss:/ { all += $2; if (!is_ram) pss += $2 }
-		/^Private_(Clean|Dirty):/ { if (!is_ram) private += $2 }
-		END { print private + 0, pss + 0, all + 0 }'
+		function end_row() { if (size < ram) { pss += row_pss; private += row_private }; size = row_pss = row_private = 0 }
+		/^[0-9a-f]+-[0-9a-f]+ / {
+			split($1, range, "-")
+			if (range[1] != last || $2 ~ /^---/ || ($6 != "" && $6 !~ "/vmm/[0-9a-f]*$")) end_row()
+			last = range[2]
+		}
+		/^Size:/ { size += $2 }
+		/^Pss:/ { all += $2; row_pss += $2 }
+		/^Private_(Clean|Dirty):/ { row_private += $2 }
+		END { end_row(); print private + 0, pss + 0, all + 0 }'
 }
 
 # In the lab, where nobody else changes it, once it has come to rest: what an ended process had comes back a moment later.

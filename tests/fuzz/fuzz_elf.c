@@ -29,7 +29,7 @@ static void load(const struct elf *elf, const struct image *img)
 	struct err e;
 
 	VMM_BUG_ON(gmem_create(&m, &e) < 0 || gmem_add_ram(m, 0, RAM, &e) < 0);
-	if (elf_load(elf, img, m, 0, &e) == 0)
+	if (elf_load(elf, img, &(struct elf_quiet){ 0 }, m, 0, &e) == 0)
 		FUZZ_CHECK(elf->end <= RAM);
 	gmem_destroy(m);
 }

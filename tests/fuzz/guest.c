@@ -338,10 +338,12 @@ static uint64_t some_features(struct guest *g)
 
 static void start_again(struct guest *g, uint64_t features)
 {
+	struct err e;
+
 	race_stop();
 	virtio_dev_reset(g->f.v);
 	virtio_dev_allow_dma(g->f.v, true);
-	gmem_clear(g->f.mem);
+	VMM_BUG_ON(gmem_clear(g->f.mem, &e) < 0);
 	g->f.next_free = 4096;
 	fake_driver_start(&g->f, features);
 	/* A driver that has misbehaved was another one. */

@@ -115,7 +115,7 @@ static inline void power_cycle(void)
 	VMM_BUG_ON(kvm_irq_reset(&f.vm, &e) < 0);
 	fake_kvm_check_irqs_are_reset();
 	VMM_BUG_ON(fake_kvm_irqs().n_mistakes > 0);
-	gmem_clear(f.mem);
+	VMM_BUG_ON(gmem_clear(f.mem, &e) < 0);
 	avail_idx = 0;
 	t_find();
 }

@@ -17,6 +17,8 @@
 #define FILE_LEN 0x3000
 #define BASE 0x100000
 
+static const struct elf_quiet none;
+
 struct kernel { /* the file, as it lies on disk; the parts below it point into it */
 	union {
 		uint8_t file[FILE_LEN];
@@ -453,19 +455,112 @@ START_TEST(loading_fills_the_segments_and_nothing_else)
 	ck_ok(gmem_create(&m, &e));
 	ck_ok(gmem_add_ram(m, BASE, sizeof(ram), &e));
 	ck_ok(elf_parse(&elf, &img, EM_X86_64, &e));
-	ck_ok(elf_load(&elf, &img, m, 0, &e));
+	ck_ok(elf_load(&elf, &img, &none, m, 0, &e));
 	memcpy(want, k.file + DATA_AT, 0x1000);
 	memcpy(want + 0x2000, k.file + DATA_AT + 0x1000, 0x800);
 	ck_assert(gmem_read(m, BASE, ram, sizeof(ram)));
 	ck_assert_mem_eq(ram, want, sizeof(ram));
-	gmem_clear(m);
-	ck_ok(elf_load(&elf, &img, m, 0x800, &e)); /* as much as there is room */
+	ck_ok(gmem_clear(m, &e));
+	ck_ok(elf_load(&elf, &img, &none, m, 0x800, &e)); /* as much as there is room */
 	ck_assert(gmem_read(m, BASE, ram, sizeof(ram)));
 	ck_assert_mem_eq(ram + 0x800, want, sizeof(ram) - 0x800);
-	ck_fails(elf_load(&elf, &img, m, 0x801, &e), ERR_IMAGE, "not all in guest RAM");
-	ck_fails(elf_load(&elf, &img, m, -(uint64_t)BASE, &e), ERR_IMAGE, "not all in");
+	ck_fails(elf_load(&elf, &img, &none, m, 0x801, &e), ERR_IMAGE, "not all in guest RAM");
+	ck_fails(elf_load(&elf, &img, &none, m, -(uint64_t)BASE, &e), ERR_IMAGE, "not all in");
 	image_close(&img);
 	gmem_destroy(m);
+}
+END_TEST
+
+#define QUIET_LEN (2 * IMAGE_MIN_MAP)
+
+/* How much of this process is mapped from files of that name. */
+static uint64_t mapped_from(const char *name)
+{
+	FILE *f = fopen("/proc/self/maps", "r");
+	unsigned long from, to;
+	uint64_t sum = 0;
+	char line[512];
+
+	ck_assert_ptr_nonnull(f);
+	while (fgets(line, sizeof(line), f)) {
+		if (strstr(line, name) && sscanf(line, "%lx-%lx ", &from, &to) == 2)
+			sum += to - from;
+	}
+	fclose(f);
+	return sum;
+}
+
+/* A segment of so much, each word of which is its offset in the file. */
+static struct image large_image(struct elf *elf)
+{
+	int fd = memfd_create("large-image", MFD_CLOEXEC);
+	uint64_t len = QUIET_LEN + 0x4000;
+	struct image img;
+	struct err e;
+
+	for (uint64_t at = 0; at < len; at += sizeof(at))
+		ck_assert_int_eq(write(fd, &at, sizeof(at)), sizeof(at));
+	ck_ok(image_from_fd(&img, fd, "a.elf", &e));
+	*elf = (struct elf){ .n_segments = 1, .segment = { { 0x1000, len - 0x1000, BASE, len } } };
+	return img;
+}
+
+START_TEST(what_is_quiet_is_the_files_own_pages)
+{
+	static const struct {
+		struct elf_range range; /* relative to the segment */
+		uint64_t mapped;
+	} rows[] = {
+		{ { 0x1000, QUIET_LEN }, QUIET_LEN },
+		{ { 0, IMAGE_MIN_MAP }, IMAGE_MIN_MAP },
+		{ { 0x3000, QUIET_LEN }, QUIET_LEN }, /* up to its end */
+		{ { 0x1000, IMAGE_MIN_MAP - 0x1000 }, 0 }, /* too little */
+		{ { 0x1800, QUIET_LEN }, 0 }, /* not in pages */
+		{ { 0x3001, QUIET_LEN }, 0 }, /* beyond the segment: another one's */
+		{ { -(uint64_t)0x1000, QUIET_LEN }, 0 },
+		{ { 0x1000, UINT64_MAX }, 0 },
+	};
+	uint64_t ram_len = QUIET_LEN + 0x5000, word;
+	struct gmem *m;
+	struct elf elf;
+	struct err e;
+
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		struct elf_quiet quiet = { 1, { rows[i].range } };
+		struct image img = large_image(&elf);
+
+		quiet.range[0].at += BASE;
+		ck_ok(gmem_create(&m, &e));
+		ck_ok(gmem_add_ram(m, BASE, ram_len, &e));
+		ck_ok(elf_load(&elf, &img, &quiet, m, 0, &e));
+		ck_assert_uint_eq(mapped_from("large-image"), rows[i].mapped);
+		for (uint64_t at = 0; at < ram_len; at += sizeof(at)) {
+			uint64_t want = at < elf.segment[0].file_len ? at + 0x1000 : 0;
+
+			ck_assert(gmem_load_le64(m, BASE + at, &word) && word == want);
+		}
+		gmem_destroy(m);
+		image_close(&img);
+	}
+}
+END_TEST
+
+START_TEST(a_hole_in_what_is_quiet_stays_ram)
+{
+	struct elf_quiet quiet = { 1, { { BASE, QUIET_LEN } } };
+	struct elf elf;
+	struct image img = large_image(&elf);
+	struct gmem *m;
+	struct err e;
+
+	img.n_holes = 1;
+	img.hole[0] = (struct image_hole){ 0x1000 + IMAGE_MIN_MAP, QUIET_LEN };
+	ck_ok(gmem_create(&m, &e));
+	ck_ok(gmem_add_ram(m, BASE, QUIET_LEN + 0x5000, &e));
+	ck_ok(elf_load(&elf, &img, &quiet, m, 0, &e));
+	ck_assert_uint_eq(mapped_from("large-image"), IMAGE_MIN_MAP);
+	gmem_destroy(m);
+	image_close(&img);
 }
 END_TEST
 
@@ -489,7 +584,7 @@ START_TEST(a_segment_outside_ram_is_refused)
 		set_segment(&k.ph[0], DATA_AT, 0, rows[i].at, rows[i].len);
 		img = image_of(&k, sizeof(k));
 		ck_ok(elf_parse(&elf, &img, EM_X86_64, &e));
-		ck_fails(elf_load(&elf, &img, m, 0, &e), ERR_IMAGE, "not all in guest RAM");
+		ck_fails(elf_load(&elf, &img, &none, m, 0, &e), ERR_IMAGE, "not all in guest RAM");
 		image_close(&img);
 	}
 	gmem_destroy(m);
@@ -582,6 +677,8 @@ static Suite *make_suite(void)
 	UNIT_TEST(s, notes_of_no_length_come_to_an_end);
 	UNIT_TEST(s, notes_beyond_the_file_or_without_measure_are_refused);
 	UNIT_TEST(s, loading_fills_the_segments_and_nothing_else);
+	UNIT_TEST(s, what_is_quiet_is_the_files_own_pages);
+	UNIT_TEST(s, a_hole_in_what_is_quiet_stays_ram);
 	UNIT_TEST(s, a_segment_outside_ram_is_refused);
 	UNIT_TEST(s, the_elf_ends_with_its_section_headers_or_its_last_segment);
 	UNIT_TEST(s, headers_of_noise_never_crash);

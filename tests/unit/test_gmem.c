@@ -4,6 +4,7 @@
 #include "unit.h"
 #include <errno.h>
 #include <stdio.h>
+#include <sys/mman.h>
 #include <sys/resource.h>
 #include <unistd.h>
 #include <vmm/base/util.h>
@@ -184,13 +185,14 @@ END_TEST
 START_TEST(clearing_makes_every_byte_zero)
 {
 	uint8_t buf[4096], zero[4096] = { 0 };
+	struct err e;
 
 	start();
 	memset(buf, 0xff, sizeof(buf));
 	for (gpa_t at = 0; at < LOW_LEN; at += sizeof(buf))
 		ck_assert(gmem_write(m, at, buf, sizeof(buf)));
 	ck_assert(gmem_write(m, HIGH_AT + HIGH_LEN - sizeof(buf), buf, sizeof(buf)));
-	gmem_clear(m);
+	ck_ok(gmem_clear(m, &e));
 	for (gpa_t at = 0; at < LOW_LEN; at += sizeof(buf)) {
 		ck_assert(gmem_read(m, at, buf, sizeof(buf)));
 		ck_assert(memcmp(buf, zero, sizeof(zero)) == 0);
@@ -198,6 +200,91 @@ START_TEST(clearing_makes_every_byte_zero)
 	ck_assert(gmem_read(m, HIGH_AT + HIGH_LEN - sizeof(buf), buf, sizeof(buf)));
 	ck_assert(memcmp(buf, zero, sizeof(zero)) == 0);
 	gmem_destroy(m);
+}
+END_TEST
+
+static int a_file(uint64_t len)
+{
+	int fd = memfd_create("test", MFD_CLOEXEC);
+
+	for (uint64_t at = 0; at < len; at += sizeof(at))
+		ck_assert_int_eq(write(fd, &at, sizeof(at)), sizeof(at));
+	return fd;
+}
+
+static uint64_t word_at(gpa_t at)
+{
+	uint64_t word;
+
+	ck_assert(gmem_load_le64(m, at, &word));
+	return word;
+}
+
+START_TEST(a_file_can_be_in_ram_until_it_is_cleared)
+{
+	int fd = a_file(0x4000);
+	struct err e;
+
+	start();
+	ck_assert(gmem_map_file(m, 0x5000, 0x2000, fd, 0x1000, &e));
+	ck_assert_uint_eq(word_at(0x4ff8), 0);
+	ck_assert_uint_eq(word_at(0x5000), 0x1000);
+	ck_assert_uint_eq(word_at(0x6ff8), 0x2ff8);
+	ck_assert_uint_eq(word_at(0x7000), 0);
+	ck_assert(gmem_store_le64(m, 0x5000, 1));
+	ck_ok(gmem_clear(m, &e));
+	ck_assert_uint_eq(word_at(0x5000), 0);
+	ck_assert_uint_eq(word_at(0x6ff8), 0);
+	ck_assert(gmem_map_file(m, 0x5000, 0x1000, fd, 0x1000, &e));
+	ck_assert_uint_eq(word_at(0x5000), 0x1000); /* the file has not seen the store */
+	gmem_destroy(m);
+	close(fd);
+}
+END_TEST
+
+START_TEST(what_cannot_be_a_file_is_to_be_copied)
+{
+	static const struct {
+		gpa_t at;
+		uint64_t len, off;
+	} bad[] = { { 0x5001, 0x1000, 0 },
+		    { 0x5000, 0x1001, 0 },
+		    { 0x5000, 0x1000, 1 },
+		    { 0x5000, 0, 0 },
+		    { LOW_LEN - 0x1000, 0x2000, 0 },
+		    { LOW_LEN, 0x1000, 0 },
+		    { HIGH_AT + HIGH_LEN, 0x1000, 0 },
+		    { TOP, 0x1000, 0 },
+		    { 0x5000, UINT64_MAX - 0xfff, 0 } };
+	struct err e = { .code = -1 };
+	int fd = a_file(0x1000);
+	unsigned int n = 0;
+
+	start();
+	for (size_t i = 0; i < ARRAY_SIZE(bad); i++) {
+		ck_assert(!gmem_map_file(m, bad[i].at, bad[i].len, fd, bad[i].off, &e));
+		ck_assert_int_eq(e.code, 0);
+	}
+	while (n < 100 && gmem_map_file(m, n * 0x1000, 0x1000, fd, 0, &e))
+		n++;
+	ck_assert_uint_eq(n, 16);
+	ck_assert_uint_eq(word_at(n * 0x1000 + 8), 0);
+	gmem_destroy(m);
+	close(fd);
+}
+END_TEST
+
+START_TEST(locked_or_merged_ram_has_no_file_in_it)
+{
+	struct err e = { 0 };
+	int fd = a_file(0x1000);
+
+	start();
+	(void)(_i == 0 ? gmem_lock(m, &e) : gmem_merge(m, &e));
+	ck_assert(!gmem_map_file(m, 0, 0x1000, fd, 0, &e));
+	ck_assert_int_eq(e.code, 0);
+	gmem_destroy(m);
+	close(fd);
 }
 END_TEST
 
@@ -251,7 +338,7 @@ START_TEST(all_ram_is_locked_or_merged_or_neither)
 		ck_assert_uint_eq(n_mappings(" mg "), 2);
 	}
 	ck_assert(gmem_store_le64(m, HIGH_AT, 1));
-	gmem_clear(m);
+	ck_ok(gmem_clear(m, &e));
 	ck_assert(gmem_load_le64(m, HIGH_AT, &word) && word == 0);
 	ck_assert_uint_eq(n_mappings(" lo "), 2);
 	gmem_destroy(m);
@@ -385,6 +472,9 @@ static Suite *suite(void)
 	UNIT_TEST(s, more_regions_than_there_is_room_for_are_refused);
 	UNIT_TEST(s, more_than_an_address_space_is_an_error_of_the_host);
 	UNIT_TEST(s, clearing_makes_every_byte_zero);
+	UNIT_TEST(s, a_file_can_be_in_ram_until_it_is_cleared);
+	UNIT_TEST(s, what_cannot_be_a_file_is_to_be_copied);
+	UNIT_LOOP(s, locked_or_merged_ram_has_no_file_in_it, 2);
 	UNIT_TEST(s, all_ram_is_locked_or_merged_or_neither);
 	UNIT_TEST(s, each_region_is_shown_once_until_somebody_objects);
 	UNIT_TEST(s, random_accesses_agree_with_a_flat_array);

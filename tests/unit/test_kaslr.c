@@ -51,7 +51,7 @@ static void load(const char *cmdline)
 	struct err e = { 0 };
 
 	boot.cmdline = cmdline;
-	gmem_clear(m);
+	ck_ok(gmem_clear(m, &e));
 	ck_ok(arch_load(&boot, m, &e));
 }
 

@@ -3,8 +3,10 @@
  */
 #include "unit.h"
 #include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
@@ -12,7 +14,8 @@
 #include <vmm/base/util.h>
 #include <vmm/host/pages.h>
 
-#define LEN (4 * MIB + 4096)
+#define PAGE 4096
+#define LEN (4 * MIB + PAGE)
 
 static uint8_t *map(size_t len)
 {
@@ -113,6 +116,55 @@ START_TEST(memory_is_not_executable_and_not_dumped)
 	ck_assert(has_flag(p, "dd"));
 	ck_assert(!has_flag(p, "lo")); /* unless asked for */
 	ck_assert(!has_flag(p, "mg"));
+	pages_unmap(p, LEN);
+}
+END_TEST
+
+static int file_of(const void *bytes, size_t len)
+{
+	int fd = memfd_create("test", MFD_CLOEXEC);
+
+	ck_assert_int_eq(write(fd, bytes, len), (ssize_t)len);
+	return fd;
+}
+
+START_TEST(a_files_pages_can_be_in_it_and_what_is_written_there_is_not_in_the_file)
+{
+	static uint8_t bytes[3 * PAGE], back[3 * PAGE];
+	uint8_t *p = map(LEN);
+	struct err e;
+	int fd;
+
+	memset(bytes, 7, sizeof(bytes));
+	fd = file_of(bytes, sizeof(bytes));
+	memset(p, 1, 4 * PAGE);
+	ck_assert(pages_map_file(p + PAGE, 2 * PAGE, fd, PAGE, &e));
+	ck_assert(has_flag(p + PAGE, "dd") && !has_flag(p + PAGE, "ex"));
+	ck_assert(p[PAGE - 1] == 1 && p[PAGE] == 7 && p[3 * PAGE - 1] == 7 && p[3 * PAGE] == 1);
+	memset(p, 2, 4 * PAGE);
+	ck_assert_int_eq(pread(fd, back, sizeof(back), 0), sizeof(back));
+	ck_assert_mem_eq(back, bytes, sizeof(bytes));
+	ck_ok(pages_unmap_file(p + PAGE, 2 * PAGE, &e));
+	for (size_t i = PAGE; i < 3 * PAGE; i++)
+		ck_assert(p[i] == 0);
+	ck_assert(p[PAGE - 1] == 2 && p[3 * PAGE] == 2);
+	close(fd);
+	pages_unmap(p, LEN);
+}
+END_TEST
+
+START_TEST(a_file_that_cannot_be_mapped_leaves_zeroes)
+{
+	uint8_t *p = map(LEN);
+	int fd = open("/proc/self/statm", O_RDONLY | O_CLOEXEC);
+	struct err e = { .code = -1 };
+
+	ck_assert(!pages_map_file(p, PAGE, fd, 0, &e));
+	ck_assert_int_eq(e.code, 0);
+	for (size_t i = 0; i < PAGE; i++)
+		ck_assert(p[i] == 0);
+	p[0] = 1;
+	close(fd);
 	pages_unmap(p, LEN);
 }
 END_TEST
@@ -220,6 +272,8 @@ static Suite *suite(void)
 	UNIT_TEST(s, memory_is_zero_writable_and_aligned_to_huge_pages);
 	UNIT_LOOP(s, both_sides_are_guarded, 3);
 	UNIT_TEST(s, discarded_memory_reads_zero_and_can_be_used_again);
+	UNIT_TEST(s, a_files_pages_can_be_in_it_and_what_is_written_there_is_not_in_the_file);
+	UNIT_TEST(s, a_file_that_cannot_be_mapped_leaves_zeroes);
 	UNIT_TEST(s, memory_is_not_executable_and_not_dumped);
 	UNIT_TEST(s, locked_memory_stays_in_ram_once_it_is_touched);
 	UNIT_LOOP(s, more_than_may_be_locked_is_an_error_with_the_remedy, 2);

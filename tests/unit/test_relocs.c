@@ -309,6 +309,73 @@ START_TEST(there_is_a_table_if_a_zero_and_a_place_follow_the_elf)
 }
 END_TEST
 
+/* The places of each list, as offsets; 0 ends it. */
+static void find_quiet(struct elf_quiet *quiet, const struct elf *large,
+		       const uint32_t places[3][8])
+{
+	uint32_t words[3][8];
+	struct relocs r = { 0 };
+
+	for (unsigned int i = 0; i < 3; i++) {
+		for (unsigned int k = 0; k < 8; k++)
+			words[i][k] = AT(places[i][k]);
+	}
+	r.plus64.site = words[0];
+	r.minus32.site = words[1];
+	r.plus32.site = words[2];
+	while (places[0][r.plus64.n])
+		r.plus64.n++;
+	while (places[1][r.minus32.n])
+		r.minus32.n++;
+	while (places[2][r.plus32.n])
+		r.plus32.n++;
+	*quiet = (struct elf_quiet){ 0 };
+	relocs_find_quiet(&r, large, quiet);
+}
+
+START_TEST(quiet_are_long_stretches_without_a_place_of_any_list)
+{
+	static const struct elf large = {
+		.n_segments = 3,
+		.segment = { { 0, 0x800000, BASE, 0x800000 },
+			     { 0, 0x80000, BASE + 0x900000, 0x500000 }, /* small, in the file */
+			     { 0, 0x100000, BASE + 0xf00000, 0x100000 } },
+	};
+	static const uint32_t none[3][8], some[3][8] = {
+		{ 0x10, 0x300008, 0xf00000 },
+		{ 0x200ffc, 0x201000 },
+		{ 0x14, 0x700000, 0x900010 },
+	};
+	struct elf_quiet quiet;
+
+	find_quiet(&quiet, &large, some);
+	ck_assert_uint_eq(quiet.n, 2);
+	ck_assert_uint_eq(quiet.range[0].at, BASE + 0x1000);
+	ck_assert_uint_eq(quiet.range[0].len, 0x1ff000);
+	ck_assert_uint_eq(quiet.range[1].at, BASE + 0x301000);
+	ck_assert_uint_eq(quiet.range[1].len, 0x3ff000);
+	find_quiet(&quiet, &large, none);
+	ck_assert_uint_eq(quiet.n, 2);
+	ck_assert_uint_eq(quiet.range[0].at, BASE);
+	ck_assert_uint_eq(quiet.range[0].len, 0x800000);
+	ck_assert_uint_eq(quiet.range[1].at, BASE + 0xf00000);
+}
+END_TEST
+
+START_TEST(no_more_stretches_are_found_than_there_is_room_for)
+{
+	static const uint32_t none[3][8];
+	struct elf many = { .n_segments = 40 };
+	struct elf_quiet quiet;
+
+	for (unsigned int i = 0; i < many.n_segments; i++)
+		many.segment[i] =
+			(struct elf_segment){ 0, 0x100000, BASE + 0x200000 * i, 0x100000 };
+	find_quiet(&quiet, &many, none);
+	ck_assert_uint_eq(quiet.n, ELF_MAX_QUIET);
+}
+END_TEST
+
 static Suite *suite(void)
 {
 	Suite *s = suite_create("relocs");
@@ -322,6 +389,8 @@ static Suite *suite(void)
 	UNIT_TEST(s, a_segment_that_is_smaller_than_a_word_has_no_place_for_one);
 	UNIT_TEST(s, a_table_is_of_whole_words_and_not_endless);
 	UNIT_TEST(s, there_is_a_table_if_a_zero_and_a_place_follow_the_elf);
+	UNIT_TEST(s, quiet_are_long_stretches_without_a_place_of_any_list);
+	UNIT_TEST(s, no_more_stretches_are_found_than_there_is_room_for);
 	return s;
 }
 

@@ -37,6 +37,13 @@ void relocs_free(struct relocs *r);
 size_t relocs_count(const struct relocs *r);
 
 /*
+ * Adds to *quiet, up to its end, the stretches of at least IMAGE_MIN_MAP bytes in which
+ * relocs_apply() changes nothing. There, Linux keeps what it hardly ever looks at: type information
+ * and tables for stack traces, and what fills up text.
+ */
+void relocs_find_quiet(const struct relocs *r, const struct elf *elf, struct elf_quiet *quiet);
+
+/*
  * The segments of elf, which was what relocs_read() got, have been loaded `shift` bytes above their
  * addresses, and all of [lowest, end) is RAM there: changes them into those of a kernel that is
  * linked to run `slide` bytes further up. Nothing but the segments is written.

@@ -40,11 +40,23 @@ int elf_parse(struct elf *elf, const struct image *img, uint16_t machine, struct
 /* Is this physical address in a segment? */
 bool elf_has(const struct elf *elf, uint64_t addr);
 
+#define ELF_MAX_QUIET 16
+
+/* Stretches of the segments' bytes that hardly anybody will write to: of whole pages, ascending. */
+struct elf_quiet {
+	unsigned int n;
+	struct elf_range {
+		gpa_t at; /* as linked */
+		uint64_t len;
+	} range[ELF_MAX_QUIET];
+};
+
 /*
- * Copies the segments into RAM, which is all zero, each to `shift` bytes above its address.
- * ERR_IMAGE where a segment lies outside RAM.
+ * Brings the segments into RAM, which is all zero, each to `shift` bytes above its address. Copies,
+ * but for what is in `quiet`, which is image_map()'s: so the image must be a file of ours if there
+ * is any. ERR_IMAGE where a segment lies outside RAM.
  */
-int elf_load(const struct elf *elf, const struct image *img, struct gmem *m, uint64_t shift,
-	     struct err *e);
+int elf_load(const struct elf *elf, const struct image *img, const struct elf_quiet *quiet,
+	     struct gmem *m, uint64_t shift, struct err *e);
 
 #endif

@@ -1,8 +1,8 @@
 /*
  * image.h - a file that is to be booted or loaded: opened once, read by position, never trusted.
  *
- * Main thread, while the machine is built. Nothing is mapped: a file that shrinks under us gives a
- * short read and a clear error, not SIGBUS.
+ * Main thread, while the machine is built and at a reset. Nothing that is not ours is mapped: a
+ * file that shrinks under us gives a short read and a clear error, not SIGBUS.
  */
 #ifndef VMM_BOOT_IMAGE_H
 #define VMM_BOOT_IMAGE_H
@@ -18,6 +18,7 @@ enum image_kind {
 };
 
 #define IMAGE_MAX_HOLES 32
+#define IMAGE_MIN_MAP (UINT64_C(1) << 20) /* less is copied: a large page is worth more */
 
 struct image_hole { /* bytes that the file does not have, and that read as zero */
 	uint64_t off, len;
@@ -54,9 +55,17 @@ void image_close(struct image *img);
 /* Reads exactly [off, off+len). ERR_IMAGE "NAME: truncated: ..." if the file has no such bytes. */
 int image_read(const struct image *img, uint64_t off, void *dst, size_t len, struct err *e);
 
-/* The same, into guest RAM that is all zero: holes are left out. ERR_IMAGE when [at, at+len) is not all RAM; says both ranges. */
+/* The same, into guest RAM that is all zero: holes are left out. ERR_IMAGE when [at, at+len) is not
+ * all RAM; says both ranges. */
 int image_load(const struct image *img, uint64_t off, uint64_t len, struct gmem *m, gpa_t at,
 	       struct err *e);
+
+/*
+ * The same, but what it can it maps, and does not copy (gmem_map_file()): pieces of at least 1 MiB.
+ * For a file of ours, which nobody changes, and bytes that the guest hardly writes to.
+ */
+int image_map(const struct image *img, uint64_t off, uint64_t len, struct gmem *m, gpa_t at,
+	      struct err *e);
 
 /* Tells the kind by content. An I/O error is reported; a short or empty file is IMAGE_UNKNOWN. */
 int image_probe(const struct image *img, enum image_kind *kind, struct err *e);

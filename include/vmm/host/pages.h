@@ -1,9 +1,11 @@
 /*
- * pages.h - anonymous memory for guest RAM, with guard pages around it.
+ * pages.h - anonymous memory for guest RAM, with guard pages around it; files in it.
  */
 #ifndef VMM_HOST_PAGES_H
 #define VMM_HOST_PAGES_H
+#include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 #include <vmm/base/err.h>
 
 /*
@@ -26,6 +28,18 @@ int pages_lock(void *p, size_t len, struct err *e);
  * -EINVAL: a kernel without it.
  */
 int pages_merge(void *p, size_t len, struct err *e);
+
+/*
+ * [p, p + len), untouched pages of what pages_map() gave, get the bytes of a file from off on, a
+ * multiple of 4096: pages which all processes that have this file mapped share, until somebody
+ * writes to one and has a copy of his own. The file must neither change nor shrink while they are
+ * mapped. true: done. false and 0 in e->code: the host cannot, and all is zeroes there; negative:
+ * nor can it bring back what was there.
+ */
+bool pages_map_file(void *p, size_t len, int fd, uint64_t off, struct err *e);
+
+/* Zeroes again, and no file's. */
+int pages_unmap_file(void *p, size_t len, struct err *e);
 
 /*
  * Unmaps what pages_map() gave, guards included. NULL is fine. Nobody reads there what was left

@@ -36,8 +36,20 @@ int gmem_add_ram(struct gmem *m, gpa_t base, uint64_t len, struct err *e);
 int gmem_lock(struct gmem *m, struct err *e);
 int gmem_merge(struct gmem *m, struct err *e);
 
-/* Back to zeroes, every byte: what a power cycle does. Only while no vCPU runs. */
-void gmem_clear(struct gmem *m);
+/*
+ * [at, at + len), all zeroes, becomes len bytes of a file, from off on, without copying: see
+ * pages_map_file() in host/pages.h for what the file must be. Only while no vCPU runs. false and 0
+ * in e->code: it has to be copied, and nothing has changed: not all of this is in one region of
+ * RAM, or not in whole pages of 4096, or RAM is locked or merged, or 16 pieces are files already,
+ * or the host cannot. Negative: this RAM is lost.
+ */
+bool gmem_map_file(struct gmem *m, gpa_t at, uint64_t len, int fd, uint64_t off, struct err *e);
+
+/*
+ * Back to zeroes, every byte, and no file any more: what a power cycle does. Only while no vCPU
+ * runs. Fails if there is no memory to replace a file with.
+ */
+int gmem_clear(struct gmem *m, struct err *e);
 
 /* Each region once, in the order added: for the kernel's memory slots. Stops at the first non-zero.
  */

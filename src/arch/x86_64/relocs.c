@@ -33,6 +33,7 @@
 
 #define START_KERNEL_MAP 0x80000000u /* __START_KERNEL_map, its lower half: physical address 0 */
 #define MAX_LISTS 3
+#define PAGE 4096
 #define WINDOW 1024 /* of guest RAM, copied out and in for the sake of several places */
 
 bool relocs_exist(const struct elf *elf, const struct image *img)
@@ -149,6 +150,59 @@ void relocs_free(struct relocs *r)
 size_t relocs_count(const struct relocs *r)
 {
 	return r->plus64.n + r->minus32.n + r->plus32.n;
+}
+
+/* The three lists as one, ascending. */
+struct cursor {
+	const uint32_t *site[MAX_LISTS], *end[MAX_LISTS];
+};
+
+static void start_cursor(struct cursor *c, const struct relocs *r)
+{
+	c->site[0] = r->plus64.site;
+	c->end[0] = r->plus64.site + r->plus64.n;
+	c->site[1] = r->minus32.site;
+	c->end[1] = r->minus32.site + r->minus32.n;
+	c->site[2] = r->plus32.site;
+	c->end[2] = r->plus32.site + r->plus32.n;
+}
+
+/* The first place that is not below `from`, physical as linked. */
+static uint64_t next_place(struct cursor *c, uint64_t from)
+{
+	uint64_t first = UINT64_MAX;
+
+	for (unsigned int i = 0; i < MAX_LISTS; i++) {
+		while (c->site[i] < c->end[i] && *c->site[i] - START_KERNEL_MAP < from)
+			c->site[i]++;
+		if (c->site[i] < c->end[i])
+			first = min_u64(first, *c->site[i] - START_KERNEL_MAP);
+	}
+	return first;
+}
+
+static void add_quiet(struct elf_quiet *quiet, uint64_t from, uint64_t to)
+{
+	from = align_up(from, PAGE);
+	to = align_down(to, PAGE);
+	if (quiet->n < ELF_MAX_QUIET && to > from && to - from >= IMAGE_MIN_MAP)
+		quiet->range[quiet->n++] = (struct elf_range){ from, to - from };
+}
+
+void relocs_find_quiet(const struct relocs *r, const struct elf *elf, struct elf_quiet *quiet)
+{
+	struct cursor c;
+
+	start_cursor(&c, r);
+	for (unsigned int i = 0; i < elf->n_segments; i++) {
+		uint64_t from = elf->segment[i].at, end = from + elf->segment[i].file_len, place;
+
+		while ((place = next_place(&c, from)) < end) {
+			add_quiet(quiet, from, place);
+			from = place + sizeof(uint64_t); /* the wider ones */
+		}
+		add_quiet(quiet, from, end);
+	}
 }
 
 /* A private copy of a piece of RAM. What is behind the last change in it is not written back. */
