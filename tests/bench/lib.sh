@@ -16,6 +16,11 @@ record() {
 	echo "$place	$*" >>"$out/raw.tsv"
 }
 
+is_deterministic() { [ "$place" = lab ] && [[ " ${lab_time-} " = *" -i "* ]]; }
+
+# WHAT...: what is at hand, for the note if it never ends
+doing() { echo "$*" >"$out/doing"; }
+
 # PART VMM WHY: what is not there, and why; a line of notes.tsv
 note() {
 	local IFS=$'\t'

@@ -15,6 +15,7 @@ rate_describe() { # VMM
 rate_of() { # VMM CASE COUNT AT-ONCE RUN
 	local name value
 	declare -A got=()
+	doing "rate, $1, $2"
 	while read -r name value; do got[$name]=$value; done < <("$files/storm" -n "$3" -j "$4" -t "$patience" -- "${command[@]}" 2>"$dir/err")
 	if [ "${got[failed]-all}" != 0 ]; then
 		note rate "$1" "$2: ${got[failed]-all} of $3 did not end as they should: $(tail -n 1 "$dir/err")"
