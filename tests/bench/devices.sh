@@ -122,6 +122,8 @@ describe_session() { # CPUS QUEUES NETWORK DISKS
 start() { # VMM CPUS QUEUES NETWORK DISKS
 	describe_session "${@:2}"
 	"command_$1" 2>"$dir/why" || return 2
+	# term.c of kvmtool: it listens only if both ends are a terminal.
+	[ "$1" != lkvm ] || command=(script -qefc "exec ${command[*]@Q}" /dev/null)
 	make_network "$4" "$3"
 	start_passt "$1"
 	mkdir -p "$cgroup/bench"
@@ -165,7 +167,7 @@ kvm_dirs() {
 last='' hung=0 hang_limit=1
 hangs() {
 	local now was=$last vm
-	[ "$place" = lab ] && [ "$lab_time" = -i ] || return 1
+	is_deterministic || return 1
 	vm=$(kvm_dirs | head -n 1)
 	[ -n "$vm" ] || return 1
 	now="$(<"$vm/irq_injections") $(($(<"$vm/exits") - $(<"$vm/irq_exits")))"
@@ -183,7 +185,7 @@ read_until() {
 		kill -0 "$pid" 2>/dev/null || break
 		if IFS= read -r -t "$look_s" line <&"$from"; then
 			line=$part$line part=''
-			line=${line%$'\r'}
+			line=${line%%$'\r'*}
 			echo "$line" >>"$dir/console"
 			answer+=$'\n'$line
 			continue
@@ -193,7 +195,7 @@ read_until() {
 		[ $((tries += 1)) -lt 75 ] || break # silence
 	done
 	[[ $answer = *$'\n'"$2"* ]] && return 0
-	say "$1: no $2; the end of what it said: $(tail -qn 3 "$dir/console" "$dir/err" 2>/dev/null | tr '\n' ' ')"
+	say "$1: no $2; the end of what it said: $(last_words "$dir/console" "$dir/err")"
 	return 1
 }
 
@@ -287,19 +289,19 @@ boot() {
 		if [ $status = 2 ] || ! hung; then break; fi
 		say "$1: another boot ($tries)"
 	done
-	note "$2" "$1" "$([ $status = 2 ] && cat "$dir/why" || tail -qn 1 "$dir/console" "$dir/err" 2>/dev/null | tr '\n\t' '  ')"
+	note "$2" "$1" "$([ $status = 2 ] && cat "$dir/why" || last_words "$dir/console" "$dir/err")"
 	return 1
 }
 
 run_session() { # VMM RUN NAME CPUS QUEUES NETWORK DISKS
 	local vmm=$1 run=$2 part name full least tries warm='' status entry list=()
+	doing "$3, $vmm, its boot"
 	mapfile -t list < <(tests_of "$3" | grep -E "^($wanted)\|")
 	[ ${#list[@]} != 0 ] || return 0
-	# term.c of kvmtool: it starts to listen only if both ends are a terminal. So no test would ever begin.
-	if [ "$vmm" = lkvm ]; then note "$3" lkvm "its console takes no input but from a terminal"; return 0; fi
 	boot "$vmm" "$3" "${@:4}" || return 0
 	for entry in "${list[@]}"; do
 		IFS='|' read -r part name full least <<<"$entry"
+		doing "$3, $vmm, $part: $name"
 		for tries in 1 2 3 4 5; do
 			status=0
 			measure_test "$vmm" "$part" "$name" "$full" "$least" "$run" || status=$?
@@ -311,7 +313,7 @@ run_session() { # VMM RUN NAME CPUS QUEUES NETWORK DISKS
 		done
 		[ $status != 2 ] || note "$part" "$vmm" "$name: $(cat "$dir/why")"
 		if [ $status = 1 ]; then
-			note "$part" "$vmm" "$name: no answer; the session ends here: $(tail -qn 2 "$dir/console" "$dir/err" 2>/dev/null | tr '\n\t' '  ')"
+			note "$part" "$vmm" "$name: no answer; the session ends here: $(last_words "$dir/console" "$dir/err")"
 			break
 		fi
 	done

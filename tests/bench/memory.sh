@@ -104,7 +104,7 @@ memory_of() { # VMM COUNT...
 	local n=0 before want vmm=$1 began takes
 	memory_describe "$vmm" || return 0
 	if ! memory_start 0; then # and what it reads is in memory from now on
-		note memory "$vmm" "does not come up: $(tail -n 1 "$dir/err")"
+		note memory "$vmm" "does not come up: $(last_words "$dir/err")"
 		memory_stop
 		return 0
 	fi
@@ -120,7 +120,7 @@ memory_of() { # VMM COUNT...
 		fi
 		while [ "$n" -lt "$want" ]; do
 			if ! memory_fits || ! memory_start "$n"; then
-				note memory "$vmm" "VM $((n + 1)) of $want does not fit, or does not come up: $(tail -n 1 "$dir/err")"
+				note memory "$vmm" "VM $((n + 1)) of $want does not fit, or does not come up: $(last_words "$dir/err")"
 				memory_stop
 				return 0
 			fi

@@ -18,7 +18,7 @@ rate_of() { # VMM CASE COUNT AT-ONCE RUN
 	doing "rate, $1, $2"
 	while read -r name value; do got[$name]=$value; done < <("$files/storm" -n "$3" -j "$4" -t "$patience" -- "${command[@]}" 2>"$dir/err")
 	if [ "${got[failed]-all}" != 0 ]; then
-		note rate "$1" "$2: ${got[failed]-all} of $3 did not end as they should: $(tail -n 1 "$dir/err")"
+		note rate "$1" "$2: ${got[failed]-all} of $3 did not end as they should: $(last_words "$dir/err")"
 		return 1
 	fi
 	[ "$5" != 0 ] || return 0
