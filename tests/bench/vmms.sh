@@ -115,7 +115,7 @@ qemu_command() { # MACHINE BUS
 command_microvm() { qemu_command microvm device; }
 command_q35() { qemu_command q35 pci; }
 
-# Of its disks there are four at most, with one queue each.
+# Of its disks there are four at most, with one queue each: devices.sh leaves its fifth out.
 command_lkvm() {
 	local disk file
 	[ "$vm_queues" = 1 ] || [ ${#vm_disks[@]} = 0 ] || { echo "lkvm: its disks have one queue only" >&2; return 1; }
