@@ -13,7 +13,8 @@
 # segmentation is offloaded.
 # All for one request, packet or round trip: "exits": all VM exits but those of the host's interrupts, and one
 # for each interrupt of the guest's timer, which it has to set again; "to the VMM": those that reached its process;
-# "interrupts": what the guest got from its virtio devices; "CPU": the time of the VMM's processes, the guest's included.
+# "interrupts": what the guest got from its virtio devices; "CPU": the time of the VMM's processes, the guest's included, but
+# not that of vhost's thread: the kernel moves it to its owner's old cgroups only (6.1, cgroup_attach_task_all).
 # Of each, what a section costs that does the same with next to nothing to move is taken off: starting fio alone costs
 # hundreds.
 # In deterministic time a guest under much I/O may wait for ever for a spin lock, with any VMM. That is found
