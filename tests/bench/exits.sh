@@ -96,7 +96,7 @@ exits_of_software() {
 			"command_$vmm" || continue
 			watch -t 20 -x "costs: end" -e -o "$dir/costs" -- "${command[@]}"
 			if [ -z "${found[text]-}" ]; then
-				note exits "$vmm" "the guest does not run: $(tail -n 1 "$dir/watch.err")"
+				note exits "$vmm" "the guest does not run: $(last_words "$dir/watch.err")"
 				continue
 			fi
 			while read -r _ name ticks count; do

@@ -16,6 +16,14 @@ record() {
 	echo "$place	$*" >>"$out/raw.tsv"
 }
 
+is_deterministic() { [ "$place" = lab ] && [[ " ${lab_time-} " = *" -i "* ]]; }
+
+# WHAT...: what is at hand, for the note if it never ends
+doing() { echo "$*" >"$out/doing"; }
+
+# FILE...: the end of each, as one line
+last_words() { tail -qn 4 "$@" 2>/dev/null | tr -s '\r\n\t ' ' '; }
+
 # PART VMM WHY: what is not there, and why; a line of notes.tsv
 note() {
 	local IFS=$'\t'

@@ -5,9 +5,11 @@
 # From smaps_rollup's source, /proc/PID/smaps, of all processes that belong to a VM (of vmm: broker, VM, guard), without
 # the mappings that are the guest's RAM: "private" is what nobody else has, "proportional" shares what is shared by those
 # who have it. "with RAM" is proportional with it, and "of the system", in the lab, the fall of MemAvailable, which knows
-# what the kernel keeps for a VM, too. Each for one VM. Guests have 128 MiB; they are started one after the other.
+# what the kernel keeps for a VM, too. Each for one VM. Guests have 128 MiB; they are started one after the other, as many
+# as there is room for, and time: a start in the lab takes from seconds to a minute. What does not fit is noted.
 
 memory_mb=128
+memory_s=1500 # for the starts of one VMM
 pids=() # of the VMMs that we have started
 
 # PID...: they and their children, and so on
@@ -101,20 +103,30 @@ mib() { awk -v k="$1" -v n="$2" 'BEGIN { printf "%.2f\n", k / 1024 / n }'; }
 # Does another VM fit?
 memory_fits() { [ "$(mem_available)" -gt $(((memory_mb + 256) * 1024)) ]; }
 
+# Seconds that so many more starts take, if they are like the N before, which took so many.
+memory_takes() { echo $(($1 * $3 / ($2 ? $2 : 1))); } # MORE N SECONDS
+
 memory_of() { # VMM COUNT...
-	local n=0 before want vmm=$1
+	local n=0 before want vmm=$1 began takes
 	memory_describe "$vmm" || return 0
 	if ! memory_start 0; then # and what it reads is in memory from now on
-		note memory "$vmm" "does not come up: $(tail -n 1 "$dir/err")"
+		note memory "$vmm" "does not come up: $(last_words "$dir/err")"
 		memory_stop
 		return 0
 	fi
 	memory_stop
 	before=$(available)
+	began=$SECONDS
 	for want in "${@:2}"; do
+		doing "memory, $vmm, up to $want VMs"
+		takes=$(memory_takes $((want - n)) "$n" $((SECONDS - began)))
+		if [ $((SECONDS - began + takes)) -gt "$memory_s" ]; then
+			note memory "$vmm" "$want VMs: to start them would take $((takes / 60)) minutes more"
+			break
+		fi
 		while [ "$n" -lt "$want" ]; do
 			if ! memory_fits || ! memory_start "$n"; then
-				note memory "$vmm" "VM $((n + 1)) of $want does not fit, or does not come up: $(tail -n 1 "$dir/err")"
+				note memory "$vmm" "VM $((n + 1)) of $want does not fit, or does not come up: $(last_words "$dir/err")"
 				memory_stop
 				return 0
 			fi

@@ -115,12 +115,14 @@ qemu_command() { # MACHINE BUS
 command_microvm() { qemu_command microvm device; }
 command_q35() { qemu_command q35 pci; }
 
+# Of its disks there are four at most, with one queue each: devices.sh leaves its fifth out.
 command_lkvm() {
 	local disk file
+	[ "$vm_queues" = 1 ] || [ ${#vm_disks[@]} = 0 ] || { echo "lkvm: its disks have one queue only" >&2; return 1; }
 	command=("$(program_of lkvm)" run --kernel "$vm_kernel" --mem "$vm_mb" --cpus "$vm_cpus" --params "$vm_words"
 		--console serial)
 	[ -z "$vm_initrd" ] || command+=(--initrd "$vm_initrd")
-	for disk in "${vm_disks[@]:0:4}"; do # it takes no more
+	for disk in "${vm_disks[@]:0:4}"; do
 		file=${disk%%,*}
 		! has "$disk" ro || file+=,ro
 		! has "$disk" direct || file+=,direct

@@ -9,6 +9,7 @@
  *   create_vm, create_vm_took, first_run   of KVM's ioctls, by clocks.c, a library to preload (-p)
  *   kvm.NAME   -k: KVM's own counters of the new VMs when TEXT came, which is when they are stopped
  *   file ...   -k: the lines of FILE (-c) at the same time
+ *   hangs      -h: next to no interrupt reached the guest for HANG_NS: it is killed
  * -e: it is ended when TEXT has come, and so "end" says nothing. -o FILE gets the output.
  * It leaves nothing behind: COMMAND has a process group of its own, which is killed at our end, and
  * it is killed if we are.
@@ -36,11 +37,17 @@
 #define GRACE_NS 1000000000u /* for a VMM that has been told to end */
 #define MAX_OUTPUT (1u << 20)
 
+/* A processor at work gets 250 interrupts a second from its timer, and a start is mostly work. */
+#define HANG_NS 1000000000u
+#define HANG_LOOK_NS 100000000u
+#define HANG_INTERRUPTS 40
+#define HANG_BEGIN 20 /* interrupts: before, the timer may not run yet */
+
 static struct {
 	const char *text, *output, *library, *files[MAX_FILES];
 	int n_files;
 	int seconds;
-	bool counters, end_at_text;
+	bool counters, end_at_text, hangs;
 } options = { .seconds = 120 };
 
 static volatile pid_t child;
@@ -144,6 +151,42 @@ static void print_counters(const char *name)
 		closedir(dir);
 }
 
+static long long interrupts;
+
+static void add_interrupts(const char *name)
+{
+	char path[512];
+	long long n;
+	FILE *f;
+
+	if (is_others(name))
+		return;
+	snprintf(path, sizeof(path), KVM_DIR "/%s/irq_injections", name);
+	f = fopen(path, "re");
+	if (f && fscanf(f, "%lld", &n) == 1)
+		interrupts += n;
+	if (f)
+		fclose(f);
+}
+
+/* Asked now and then: has the guest had next to no interrupts for HANG_NS, up to the time T? */
+static bool hangs(uint64_t t)
+{
+	static uint64_t looked, since;
+	static long long had;
+
+	if (!options.hangs || t - looked < HANG_LOOK_NS)
+		return false;
+	looked = t;
+	interrupts = 0;
+	each_vm(add_interrupts);
+	if (interrupts < HANG_BEGIN || interrupts - had >= HANG_INTERRUPTS) {
+		since = t;
+		had = interrupts;
+	}
+	return t - since >= HANG_NS;
+}
+
 static void print_file(const char *path)
 {
 	char line[4096];
@@ -186,6 +229,27 @@ static void become(char **command, int out, const char *clocks)
 	_exit(127);
 }
 
+/* Waits for output until the deadline, or until the guest hangs. */
+static bool wait_for_output(int in, uint64_t deadline)
+{
+	struct pollfd p = { .fd = in, .events = POLLIN };
+	uint64_t t, wait;
+
+	while ((t = now()) < deadline) {
+		if (hangs(t)) {
+			printf("hangs 1\n");
+			kill(-child, SIGKILL);
+			return false;
+		}
+		wait = deadline - t;
+		if (options.hangs && wait > HANG_LOOK_NS)
+			wait = HANG_LOOK_NS;
+		if (poll(&p, 1, (int)(wait / 1000000u) + 1) > 0)
+			return true;
+	}
+	return false;
+}
+
 /* Reads until TEXT (true), the end of the output, or the deadline. */
 static bool read_until_text(int in, int out, uint64_t deadline)
 {
@@ -193,12 +257,10 @@ static bool read_until_text(int in, int out, uint64_t deadline)
 	size_t n = 0, length = options.text ? strlen(options.text) : 0;
 
 	for (;;) {
-		struct pollfd p = { .fd = in, .events = POLLIN };
-		uint64_t t = now();
 		ssize_t got;
 		size_t from;
 
-		if (t >= deadline || poll(&p, 1, (int)((deadline - t) / 1000000u) + 1) <= 0)
+		if (!wait_for_output(in, deadline))
 			return false;
 		if (n == sizeof(all)) /* nobody waits for that much */
 			n = 0;
@@ -290,7 +352,7 @@ int main(int argc, char **argv)
 	static const int signals[] = { SIGINT, SIGTERM, SIGHUP };
 	int option;
 
-	while ((option = getopt(argc, argv, "+x:o:p:c:t:ke")) != -1) {
+	while ((option = getopt(argc, argv, "+x:o:p:c:t:keh")) != -1) {
 		switch (option) {
 		case 'x':
 			options.text = optarg;
@@ -313,6 +375,9 @@ int main(int argc, char **argv)
 			break;
 		case 'e':
 			options.end_at_text = true;
+			break;
+		case 'h':
+			options.hangs = true;
 			break;
 		default:
 			return 99;
