@@ -20,6 +20,7 @@
 #include <vmm/host/path.h>
 
 #define MIN_HOLE ((off_t)(64 * KIB)) /* less is not worth a read of its own */
+#define LARGE_PAGE (2 * MIB)
 #define MAX_SEEKS 1024 /* an image may be all small holes */
 #define HDRS_AT 0x202 /* boot.rst, "header": the signature of a Linux x86 kernel */
 
@@ -207,6 +208,40 @@ int image_load(const struct image *img, uint64_t off, uint64_t len, struct gmem 
 	return 0;
 }
 
+/* Of [at, at + len), what is to be mapped: the large pages that it fills by half and more. */
+static void trim(gpa_t at, uint64_t len, gpa_t *from, gpa_t *to)
+{
+	gpa_t end = at + len;
+
+	*from = align_up(at, LARGE_PAGE);
+	if (*from - at >= IMAGE_MIN_MAP)
+		*from = at;
+	*to = align_down(end, LARGE_PAGE);
+	if (end - *to >= IMAGE_MIN_MAP)
+		*to = end;
+}
+
+/* All of this is no hole. */
+static int map_piece(const struct image *img, uint64_t off, uint64_t len, struct gmem *m, gpa_t at,
+		     struct err *e)
+{
+	gpa_t from, to, end = at + len;
+	bool map;
+
+	trim(at, len, &from, &to);
+	map = from < to && to - from >= IMAGE_MIN_MAP;
+	if (map && !gmem_map_file(m, from, to - from, img->fd, off + (from - at), e)) {
+		if (e->code)
+			return err_wrap(e, "%s", img->name);
+		map = false;
+	}
+	if (!map)
+		from = to = at;
+	if (image_load(img, off, from - at, m, at, e) < 0)
+		return e->code;
+	return image_load(img, off + (to - at), end - to, m, to, e);
+}
+
 int image_map(const struct image *img, uint64_t off, uint64_t len, struct gmem *m, gpa_t at,
 	      struct err *e)
 {
@@ -215,14 +250,8 @@ int image_map(const struct image *img, uint64_t off, uint64_t len, struct gmem *
 	while (len > 0) {
 		bool in_hole;
 		uint64_t n = min_u64(len, piece(img, off, &in_hole));
-		bool copy = in_hole || n < IMAGE_MIN_MAP;
 
-		if (!copy && !gmem_map_file(m, at, n, img->fd, off, e)) {
-			if (e->code)
-				return err_wrap(e, "%s", img->name);
-			copy = true;
-		}
-		if (copy && image_load(img, off, n, m, at, e) < 0)
+		if ((in_hole ? image_load : map_piece)(img, off, n, m, at, e) < 0)
 			return e->code;
 		at += n;
 		off += n;

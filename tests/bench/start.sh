@@ -90,6 +90,7 @@ start_of_software() {
 # Once each before: what is read from a disk the first time is nobody's merit.
 part_start() {
 	local vmm run ok=()
+	sleep 3 # vmm does not remember a file that has just changed: kernel_cache.c
 	if [ "$place" = software ]; then
 		start_of_software
 		return

@@ -522,10 +522,11 @@ START_TEST(what_is_quiet_is_the_files_own_pages)
 		struct elf_range range; /* relative to the segment */
 		uint64_t mapped;
 	} rows[] = {
-		{ { 0x1000, QUIET_LEN }, QUIET_LEN },
+		{ { 0x1000, QUIET_LEN }, 0x101000 }, /* in the first large page it is too little */
 		{ { 0, IMAGE_MIN_MAP }, IMAGE_MIN_MAP },
-		{ { 0x3000, QUIET_LEN }, QUIET_LEN }, /* up to its end */
+		{ { 0x3000, QUIET_LEN }, 0x103000 }, /* up to the segment's end */
 		{ { 0x1000, IMAGE_MIN_MAP - 0x1000 }, 0 }, /* too little */
+		{ { 0x80000, IMAGE_MIN_MAP + 0x7f000 }, 0 }, /* in neither large page enough */
 		{ { 0x1800, QUIET_LEN }, 0 }, /* not in pages */
 		{ { 0x3001, QUIET_LEN }, 0 }, /* beyond the segment: another one's */
 		{ { -(uint64_t)0x1000, QUIET_LEN }, 0 },

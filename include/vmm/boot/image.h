@@ -18,7 +18,7 @@ enum image_kind {
 };
 
 #define IMAGE_MAX_HOLES 32
-#define IMAGE_MIN_MAP (UINT64_C(1) << 20) /* less is copied: a large page is worth more */
+#define IMAGE_MIN_MAP (UINT64_C(1) << 20) /* half of a large page; less is copied */
 
 struct image_hole { /* bytes that the file does not have, and that read as zero */
 	uint64_t off, len;
@@ -61,8 +61,9 @@ int image_load(const struct image *img, uint64_t off, uint64_t len, struct gmem 
 	       struct err *e);
 
 /*
- * The same, but what it can it maps, and does not copy (gmem_map_file()): pieces of at least 1 MiB.
- * For a file of ours, which nobody changes, and bytes that the guest hardly writes to.
+ * The same, but what it can it maps, and does not copy (gmem_map_file()): what fills large pages of
+ * the guest by half and more, for there is no large page where a file is. For a file of ours, which
+ * nobody changes, and bytes that the guest hardly writes to.
  */
 int image_map(const struct image *img, uint64_t off, uint64_t len, struct gmem *m, gpa_t at,
 	      struct err *e);
