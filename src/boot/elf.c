@@ -1,8 +1,9 @@
 /*
  * elf.c - a 64-bit ELF executable as a kernel: headers checked once, then segments into guest RAM.
  *
- * Life of a VM: while the machine is built; main thread. Sources: ELF-64 Object File Format 1.5;
- * Xen, docs/misc/pvh.pandoc and xen/include/public/elfnote.h for the note with the PVH entry point.
+ * Life of a VM: while the machine is built, and loaded at a reset; main thread. Sources: ELF-64
+ * Object File Format 1.5; Xen, docs/misc/pvh.pandoc and xen/include/public/elfnote.h for the note
+ * with the PVH entry point.
  *
  * After elf_parse() every number in struct elf is proved against the file's size and the others;
  * elf_load() has only RAM left to ask. All loops are bounded: by the number of headers, which is

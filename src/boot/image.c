@@ -1,8 +1,9 @@
 /*
  * image.c - the file that the user wants to boot: opened, read by position, told by its content.
  *
- * Life of a VM: while the machine is built; main thread. The file belongs to somebody else and may
- * change or shrink at any time, so every number is checked against what a read gave, each time.
+ * Life of a VM: while the machine is built, and at a reset; main thread. The file belongs to
+ * somebody else and may change or shrink at any time, so every number is checked against what a
+ * read gave, each time. Only a file of ours, in the cache, is also mapped.
  */
 #include <ctype.h>
 #include <errno.h>
@@ -142,8 +143,10 @@ void image_find_holes(struct image *img)
 		if (hole < data || hole >= end)
 			return;
 		data = lseek(img->fd, hole, SEEK_DATA);
+		if (data < 0 && errno != ENXIO)
+			return;
 		if (data < 0 || data > end)
-			data = end; /* ENXIO: there is no more */
+			data = end; /* there is no more */
 		if (data - hole >= MIN_HOLE)
 			img->hole[img->n_holes++] =
 				(struct image_hole){ (uint64_t)hole, (uint64_t)(data - hole) };

@@ -21,8 +21,9 @@
  * that such an entry is too short, is seen to be, and is made again. (So the file is never sized in
  * advance, and there is no fsync to wait for.)
  *
- * An entry never changes: VMs that run have parts of it mapped as their RAM (kaslr.c). Nobody but
- * this user could, and what he would break is his own.
+ * An entry never changes, for VMs that run have parts of it mapped as their RAM (kaslr.c). Who
+ * could change it is this user, and an image that has taken over the process which unpacked it:
+ * that one disturbs the VMs of that image, and no others.
  *
  * The worst that can happen is no cache: then the kernel is unpacked into a memfd.
  */

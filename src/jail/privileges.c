@@ -116,15 +116,21 @@ static uint64_t address_space(const struct jail *j)
 	return strtoull(text, NULL, 10) * (uint64_t)sysconf(_SC_PAGESIZE);
 }
 
-/* The lowest number that is free says how many there are, but for holes. */
-static int limit_fds(void)
+/* The lowest number that is free says how many there are, but for holes. statm's becomes one. */
+static int limit_fds(struct jail *j)
 {
+	rlim_t more = MORE_FDS;
 	int fd = dup(0);
 
 	if (fd < 0)
 		return -errno;
 	close(fd);
-	return limit(RLIMIT_NOFILE, (rlim_t)fd + MORE_FDS);
+	if (j->statm_fd >= 0) {
+		close(j->statm_fd);
+		j->statm_fd = -1;
+		more--;
+	}
+	return limit(RLIMIT_NOFILE, (rlim_t)fd + more);
 }
 
 /*
@@ -134,12 +140,8 @@ static int limit_fds(void)
 int set_last_limits(struct jail *j)
 {
 	uint64_t bytes = address_space(j);
-	int rc;
+	int rc = limit_fds(j);
 
-	if (j->statm_fd >= 0)
-		close(j->statm_fd); /* before the others are counted */
-	j->statm_fd = -1;
-	rc = limit_fds();
 	if (rc == 0 && bytes > 0)
 		rc = limit(RLIMIT_AS, bytes + MORE_BYTES);
 	return rc;

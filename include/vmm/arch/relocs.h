@@ -38,8 +38,8 @@ size_t relocs_count(const struct relocs *r);
 
 /*
  * Adds to *quiet, up to its end, the stretches of at least IMAGE_MIN_MAP bytes in which
- * relocs_apply() changes nothing. There, Linux keeps what it hardly ever looks at: type information
- * and tables for stack traces, and what fills up text.
+ * relocs_apply() changes nothing, or next to nothing if the table is odd. There, Linux keeps what
+ * it hardly ever looks at: type information and tables for stack traces, and what fills up text.
  */
 void relocs_find_quiet(const struct relocs *r, const struct elf *elf, struct elf_quiet *quiet);
 

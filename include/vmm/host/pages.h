@@ -38,7 +38,7 @@ int pages_merge(void *p, size_t len, struct err *e);
  */
 bool pages_map_file(void *p, size_t len, int fd, uint64_t off, struct err *e);
 
-/* Zeroes again, and no file's. */
+/* Zeroes again, and no file's. After a failure there may be nothing at all there. */
 int pages_unmap_file(void *p, size_t len, struct err *e);
 
 /*
