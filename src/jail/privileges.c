@@ -120,16 +120,16 @@ static uint64_t address_space(const struct jail *j)
 static int limit_fds(struct jail *j)
 {
 	rlim_t more = MORE_FDS;
-	int fd = dup(0);
+	int fd = dup(0), error = errno;
 
-	if (fd < 0)
-		return -errno;
-	close(fd);
 	if (j->statm_fd >= 0) {
 		close(j->statm_fd);
 		j->statm_fd = -1;
 		more--;
 	}
+	if (fd < 0)
+		return -error;
+	close(fd);
 	return limit(RLIMIT_NOFILE, (rlim_t)fd + more);
 }
 

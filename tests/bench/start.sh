@@ -90,11 +90,11 @@ start_of_software() {
 # Once each before: what is read from a disk the first time is nobody's merit.
 part_start() {
 	local vmm run ok=()
-	sleep 3 # vmm does not remember a file that has just changed: kernel_cache.c
 	if [ "$place" = software ]; then
 		start_of_software
 		return
 	fi
+	sleep 3 # vmm does not remember a file that has just changed: kernel_cache.c
 	for vmm in "${vmms[@]}"; do
 		if start_vm "$vmm" 1 same -e; then ok+=("$vmm"); fi
 		say "start: warm-up: $vmm: $(ms "${found[text]:-0}") ms"
