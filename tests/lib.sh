@@ -3,7 +3,7 @@
 # A script sets SUITE, defines one function for each test, named after the rule that it holds, and ends with
 # `run_tests NAME...`. Each test runs in a subshell with `set -eu` and an empty directory of its own in $T
 # (removed afterwards), and prints one line: "ok SUITE: NAME" or "FAIL SUITE: NAME: why", which
-# tests/run counts. A test fails by a command that fails, or by `fail WHY`.
+# tests/run counts; one that has taken long says how long. A test fails by a command that fails, or by `fail WHY`.
 
 set -u
 # Started in the background by a shell, or by nohup: signals are ignored that the tests send. No shell can undo that.
@@ -14,6 +14,7 @@ ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 BUILD=$(realpath -m "${BUILD:-$ROOT/build}")
 VMM=${VMM:-$BUILD/vmm} # another variant's program may be put in its place
 export XDG_CACHE_HOME
+LONG_S=10
 
 fail() { # fail WHY...: ends the test
 	echo "$*" >"$T/why"
@@ -43,7 +44,7 @@ vm_of() {
 # run_one NAME: in a subshell; prints the line. With RETRY, a failure is told by a line "again ...", and tried once
 # more, because a test waits for seconds only, and a busy machine may stand still for longer. A sanitizer's report is final.
 run_one() {
-	local name=$1 rc why retry=${RETRY:-}
+	local name=$1 rc why retry=${RETRY:-} start=$SECONDS took
 	T=$(mktemp -d)
 	(
 		export XDG_CACHE_HOME=${XDG_CACHE_HOME:-$T/cache}
@@ -60,7 +61,8 @@ run_one() {
 	fi
 	rm -rf "$T"
 	if [ $rc = 0 ]; then
-		echo "ok $SUITE: $name"
+		took=$((SECONDS - start))
+		echo "ok $SUITE: $name$([ $took -lt $LONG_S ] || echo " ($took s)")"
 	elif [ -n "$retry" ]; then
 		echo "again $SUITE: $name: $why"
 		RETRY='' run_one "$name"

@@ -6,6 +6,7 @@
 #include "machine_guest.h"
 #include <errno.h>
 #include <fcntl.h>
+#include <semaphore.h>
 #include <signal.h>
 #include <stdio.h>
 #include <unistd.h>
@@ -58,20 +59,43 @@ START_TEST(the_exit_port_gives_the_status_of_the_guest)
 }
 END_TEST
 
+static sem_t speaks, listens_not;
+
 GUEST(says_two_things)
 {
 	(void)id, (void)boot;
-	if (step == 0) /* rep outsb: the second byte comes when the first has ended the VM */
-		guest_print(run, "\x03\x04");
+	if (step != 0)
+		return never();
+	sem_post(&speaks);
+	sem_wait(&listens_not);
+	guest_print(run, "\x03\x04"); /* rep outsb: one exit */
 	run->io.port = EXITPORT_BASE;
-	return step == 0 ? 0 : never();
+	return 0;
+}
+
+/* Until the vCPU has said both and is parked. */
+static void not_listen(void *arg)
+{
+	(void)arg;
+	sem_wait(&speaks);
+	sem_post(&listens_not);
+	vcpu_wait(&vm.m->vcpus[0]);
 }
 
 START_TEST(the_first_word_of_a_guest_counts)
 {
+	struct ev_timer busy = { .fn = not_listen };
+
+	sem_init(&speaks, 0, 0);
+	sem_init(&listens_not, 0, 0);
 	fake_vm_init(&vm, says_two_things);
-	ck_assert_int_eq(fake_vm_live(&vm), END_STATUS);
+	fake_vm_build(&vm);
+	evloop_timer_set(vm.m->loop, &busy, evloop_now_ns());
+	fake_vm_run(&vm);
+	ck_assert_int_eq(vm.result.end, END_STATUS);
 	ck_assert_uint_eq(vm.result.value, 3);
+	ck_assert(!ran_on);
+	fake_vm_destroy(&vm);
 	fake_vm_fini(&vm);
 }
 END_TEST
