@@ -26,7 +26,11 @@ endif
 CFLAGS = -std=gnu11 -g $(OPT) $(WARN) $(HARDEN)
 CPPFLAGS := -D_GNU_SOURCE -Iinclude -MMD -MP
 LDFLAGS := -pie -Wl,-z,relro,-z,now,-z,noexecstack $(if $(SAN),-fsanitize=$(SAN))
-LDLIBS := -lz -llzma -lbz2 -llz4 -lzstd -lb2 -luring -ljansson -lpthread
+# Become part of the program where their archives are installed: a shared library costs each start time and each
+# VM memory (README, "Figures"). The C library stays shared: it is in memory anyway.
+LIBRARIES := z lzma bz2 lz4 zstd b2 uring jansson
+archive = $(findstring /,$(shell $(CC) -print-file-name=lib$(1).a))
+LDLIBS := $(foreach lib,$(LIBRARIES),-l$(if $(call archive,$(lib)),:lib$(lib).a,$(lib))) -lpthread
 
 ifeq ($(VARIANT),coverage)
 OPT := -O0 --coverage
