@@ -336,13 +336,14 @@ static void find_quiet(struct elf_quiet *quiet, const struct elf *large,
 START_TEST(quiet_are_long_stretches_without_a_place_of_any_list)
 {
 	static const struct elf large = {
+		.end = BASE + 0x1000000,
 		.n_segments = 3,
 		.segment = { { 0, 0x800000, BASE, 0x800000 },
 			     { 0, 0x80000, BASE + 0x900000, 0x500000 }, /* small, in the file */
 			     { 0, 0x100000, BASE + 0xf00000, 0x100000 } },
 	};
 	static const uint32_t none[3][8], some[3][8] = {
-		{ 0x10, 0x300008, 0xf00000 },
+		{ 0x10, 0x2ffffc, 0xf00000 }, /* the second one is in two pages */
 		{ 0x200ffc, 0x201000 },
 		{ 0x14, 0x700000, 0x900010 },
 	};
@@ -365,7 +366,7 @@ END_TEST
 START_TEST(no_more_stretches_are_found_than_there_is_room_for)
 {
 	static const uint32_t none[3][8];
-	struct elf many = { .n_segments = 40 };
+	struct elf many = { .end = BASE + 0x5000000, .n_segments = 40 };
 	struct elf_quiet quiet;
 
 	for (unsigned int i = 0; i < many.n_segments; i++)

@@ -16,12 +16,15 @@
 /* Linux has less than one MiB; a larger table is refused. */
 #define RELOCS_MAX_BYTES (UINT64_C(16) << 20)
 
+struct reloc_list {
+	const uint32_t *site; /* ascending; borrowed from the table */
+	size_t n;
+};
+
 struct relocs { /* zeroed: none */
 	uint32_t *words; /* the whole table, owned */
-	struct {
-		const uint32_t *site; /* ascending; borrowed from words */
-		size_t n;
-	} plus64, minus32, plus32; /* what to do with the slide there, and how wide the word is */
+	/* What to do with the slide there, and how wide the word is. */
+	struct reloc_list plus64, minus32, plus32;
 };
 
 /* Is there one? Only its first two words are looked at. */
@@ -37,9 +40,9 @@ void relocs_free(struct relocs *r);
 size_t relocs_count(const struct relocs *r);
 
 /*
- * Adds to *quiet, up to its end, the stretches of at least IMAGE_MIN_MAP bytes in which
- * relocs_apply() changes nothing, or next to nothing if the table is odd. There, Linux keeps what
- * it hardly ever looks at: type information and tables for stack traces, and what fills up text.
+ * Adds to *quiet, up to its end, the stretches of whole pages, IMAGE_MIN_MAP bytes and more, in
+ * which relocs_apply() changes nothing. There, Linux keeps what it hardly ever looks at: type
+ * information and tables for stack traces, and what fills up text.
  */
 void relocs_find_quiet(const struct relocs *r, const struct elf *elf, struct elf_quiet *quiet);
 

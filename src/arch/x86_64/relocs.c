@@ -32,6 +32,7 @@
 #include <vmm/base/util.h>
 
 #define START_KERNEL_MAP 0x80000000u /* __START_KERNEL_map, its lower half: physical address 0 */
+#define PLACES_END (UINT64_C(1) << 31) /* physical, and above what 32 bits can name */
 #define MAX_LISTS 3
 #define PAGE 4096
 #define WINDOW 1024 /* of guest RAM, copied out and in for the sake of several places */
@@ -152,57 +153,51 @@ size_t relocs_count(const struct relocs *r)
 	return r->plus64.n + r->minus32.n + r->plus32.n;
 }
 
-/* The three lists as one, ascending. */
-struct cursor {
-	const uint32_t *site[MAX_LISTS], *end[MAX_LISTS];
-};
-
-static void start_cursor(struct cursor *c, const struct relocs *r)
+/* Notes each page, counted from physical 0 as linked, in which a word of one list lies. */
+static void note_pages(bool *changes, const struct reloc_list *list, unsigned int width)
 {
-	c->site[0] = r->plus64.site;
-	c->end[0] = r->plus64.site + r->plus64.n;
-	c->site[1] = r->minus32.site;
-	c->end[1] = r->minus32.site + r->minus32.n;
-	c->site[2] = r->plus32.site;
-	c->end[2] = r->plus32.site + r->plus32.n;
-}
+	for (size_t i = 0; i < list->n; i++) {
+		uint64_t at = list->site[i] - START_KERNEL_MAP;
 
-/* The first place that is not below `from`, physical as linked. */
-static uint64_t next_place(struct cursor *c, uint64_t from)
-{
-	uint64_t first = UINT64_MAX;
-
-	for (unsigned int i = 0; i < MAX_LISTS; i++) {
-		while (c->site[i] < c->end[i] && *c->site[i] - START_KERNEL_MAP < from)
-			c->site[i]++;
-		if (c->site[i] < c->end[i])
-			first = min_u64(first, *c->site[i] - START_KERNEL_MAP);
+		changes[at / PAGE] = changes[(at + width - 1) / PAGE] = true;
 	}
-	return first;
 }
 
 static void add_quiet(struct elf_quiet *quiet, uint64_t from, uint64_t to)
 {
-	from = align_up(from, PAGE);
-	to = align_down(to, PAGE);
 	if (quiet->n < ELF_MAX_QUIET && to > from && to - from >= IMAGE_MIN_MAP)
 		quiet->range[quiet->n++] = (struct elf_range){ from, to - from };
 }
 
+/* Whole pages in [from, end) that do not change. */
+static void add_stretches(struct elf_quiet *quiet, const bool *changes, uint64_t from, uint64_t end)
+{
+	from = align_up(from, PAGE);
+	for (uint64_t at = from; at + PAGE <= end; at += PAGE) {
+		if (changes[at / PAGE]) {
+			add_quiet(quiet, from, at);
+			from = at + PAGE;
+		}
+	}
+	add_quiet(quiet, from, align_down(end, PAGE));
+}
+
 void relocs_find_quiet(const struct relocs *r, const struct elf *elf, struct elf_quiet *quiet)
 {
-	struct cursor c;
+	const uint64_t top = min_u64(elf->end, PLACES_END); /* what is above is copied */
+	bool *changes = calloc(top / PAGE + 2, sizeof(*changes));
 
-	start_cursor(&c, r);
+	if (!changes) /* so is all of it */
+		return;
+	note_pages(changes, &r->plus64, 8);
+	note_pages(changes, &r->minus32, 4);
+	note_pages(changes, &r->plus32, 4);
 	for (unsigned int i = 0; i < elf->n_segments; i++) {
-		uint64_t from = elf->segment[i].at, end = from + elf->segment[i].file_len, place;
+		const struct elf_segment *s = &elf->segment[i];
 
-		while ((place = next_place(&c, from)) < end) {
-			add_quiet(quiet, from, place);
-			from = place + sizeof(uint64_t); /* the wider ones */
-		}
-		add_quiet(quiet, from, end);
+		add_stretches(quiet, changes, s->at, min_u64(s->at + s->file_len, top));
 	}
+	free(changes);
 }
 
 /* A private copy of a piece of RAM. What is behind the last change in it is not written back. */
