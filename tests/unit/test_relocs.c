@@ -377,6 +377,22 @@ START_TEST(no_more_stretches_are_found_than_there_is_room_for)
 }
 END_TEST
 
+START_TEST(nothing_is_quiet_above_what_a_place_can_name)
+{
+	static const uint32_t none[3][8];
+	struct elf far = { .end = UINT64_MAX, .n_segments = 3 };
+	struct elf_quiet quiet;
+
+	far.segment[0] = (struct elf_segment){ 0, 0x400000, 0x7fe00000, 0x400000 };
+	far.segment[1] = (struct elf_segment){ 0, 0x400000, 0x90000000, 0x400000 };
+	far.segment[2] = (struct elf_segment){ 0, 0x80, UINT64_MAX - 0xff, 0x80 };
+	find_quiet(&quiet, &far, none);
+	ck_assert_uint_eq(quiet.n, 1);
+	ck_assert_uint_eq(quiet.range[0].at, 0x7fe00000);
+	ck_assert_uint_eq(quiet.range[0].len, 0x200000);
+}
+END_TEST
+
 static Suite *suite(void)
 {
 	Suite *s = suite_create("relocs");
@@ -392,6 +408,7 @@ static Suite *suite(void)
 	UNIT_TEST(s, there_is_a_table_if_a_zero_and_a_place_follow_the_elf);
 	UNIT_TEST(s, quiet_are_long_stretches_without_a_place_of_any_list);
 	UNIT_TEST(s, no_more_stretches_are_found_than_there_is_room_for);
+	UNIT_TEST(s, nothing_is_quiet_above_what_a_place_can_name);
 	return s;
 }
 

@@ -195,7 +195,8 @@ void relocs_find_quiet(const struct relocs *r, const struct elf *elf, struct elf
 	for (unsigned int i = 0; i < elf->n_segments; i++) {
 		const struct elf_segment *s = &elf->segment[i];
 
-		add_stretches(quiet, changes, s->at, min_u64(s->at + s->file_len, top));
+		if (s->at < top)
+			add_stretches(quiet, changes, s->at, min_u64(s->at + s->file_len, top));
 	}
 	free(changes);
 }
