@@ -26,11 +26,11 @@ endif
 CFLAGS = -std=gnu11 -g $(OPT) $(WARN) $(HARDEN)
 CPPFLAGS := -D_GNU_SOURCE -Iinclude -MMD -MP
 LDFLAGS := -pie -Wl,-z,relro,-z,now,-z,noexecstack $(if $(SAN),-fsanitize=$(SAN))
-# Become part of the program where their archives are installed: a shared library costs each start time and each
-# VM memory (README, "Figures"). The C library stays shared: it is in memory anyway.
+# Libraries become part of the program where their archives are installed: shared, they cost each start time, and a VM
+# that runs alone memory (README, "Figures"). `make ARCHIVES=` links all of them shared. The C library always is.
 LIBRARIES := z lzma bz2 lz4 zstd b2 uring jansson
-archive = $(findstring /,$(shell $(CC) -print-file-name=lib$(1).a))
-LDLIBS := $(foreach lib,$(LIBRARIES),-l$(if $(call archive,$(lib)),:lib$(lib).a,$(lib))) -lpthread
+ARCHIVES := $(filter /%,$(foreach lib,$(LIBRARIES),$(shell $(CC) -print-file-name=lib$(lib).a)))
+LDLIBS := $(foreach lib,$(LIBRARIES),$(or $(filter %/lib$(lib).a,$(ARCHIVES)),-l$(lib))) -lpthread
 
 ifeq ($(VARIANT),coverage)
 OPT := -O0 --coverage
@@ -49,9 +49,10 @@ LIB_OBJ := $(filter-out $(O)/src/cli/main.c.o,$(OBJ))
 .PHONY: all
 all: $(BUILD)/vmm
 
-$(O)/vmm: $(OBJ)
+# Linked again when a library has been mended, too.
+$(O)/vmm: $(OBJ) $(ARCHIVES)
 	$(call say,LD,$@)
-	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS)
+	$(Q)$(CC) $(LDFLAGS) -o $@ $(OBJ) $(LDLIBS)
 
 ifeq ($(VARIANT),release)
 $(BUILD)/vmm: $(O)/vmm

@@ -86,6 +86,34 @@ static void apply(const struct relocs *r, const struct elf *elf, uint64_t shift)
 	gmem_destroy(m);
 }
 
+static void check_apart(const struct elf_range *q, const uint32_t *site, size_t n,
+			unsigned int width)
+{
+	for (size_t i = 0; i < n; i++) {
+		uint64_t at = (uint64_t)site[i] - MAP;
+
+		FUZZ_CHECK(at + width <= q->at || at >= q->at + q->len);
+	}
+}
+
+/* The last segment is made so long that there is something quiet in it. */
+static void check_quiet(const struct relocs *r, struct elf elf)
+{
+	struct elf_segment *last = &elf.segment[elf.n_segments - 1];
+	struct elf_quiet quiet = { 0 };
+
+	last->file_len += 3 * IMAGE_MIN_MAP;
+	elf.end += 3 * IMAGE_MIN_MAP;
+	relocs_find_quiet(r, &elf, &quiet);
+	FUZZ_CHECK(quiet.n == 1);
+	FUZZ_CHECK(quiet.range[0].at % 4096 == 0 && quiet.range[0].len % 4096 == 0);
+	FUZZ_CHECK(quiet.range[0].at >= last->at);
+	FUZZ_CHECK(quiet.range[0].at + quiet.range[0].len <= last->at + last->file_len);
+	check_apart(&quiet.range[0], r->plus64.site, r->plus64.n, 8);
+	check_apart(&quiet.range[0], r->minus32.site, r->minus32.n, 4);
+	check_apart(&quiet.range[0], r->plus32.site, r->plus32.n, 4);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	struct image img = { .fd = -1, .size = size, .bytes = data };
@@ -102,6 +130,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		FUZZ_CHECK(relocs_count(&r) <= (size - HEAD) / 4 - 2);
 		check_places(&r, &elf);
 		apply(&r, &elf, shift);
+		check_quiet(&r, elf);
 	} else {
 		FUZZ_CHECK(rc == ERR_IMAGE && *e.text);
 	}

@@ -41,7 +41,8 @@ size_t relocs_count(const struct relocs *r);
 
 /*
  * Adds to *quiet, up to its end, the stretches of whole pages, IMAGE_MIN_MAP bytes and more, in
- * which relocs_apply() changes nothing. There, Linux keeps what it hardly ever looks at: type
+ * which relocs_apply() changes nothing, of the elf that relocs_read() got. None above 2 GiB, where
+ * no kernel runs; none without memory. There, Linux keeps what it hardly ever looks at: type
  * information and tables for stack traces, and what fills up text.
  */
 void relocs_find_quiet(const struct relocs *r, const struct elf *elf, struct elf_quiet *quiet);

@@ -185,9 +185,10 @@ static void add_stretches(struct elf_quiet *quiet, const bool *changes, uint64_t
 void relocs_find_quiet(const struct relocs *r, const struct elf *elf, struct elf_quiet *quiet)
 {
 	const uint64_t top = min_u64(elf->end, PLACES_END); /* what is above is copied */
-	bool *changes = calloc(top / PAGE + 2, sizeof(*changes));
+	/* One more, for the end of a word that begins below. */
+	bool *changes = calloc(top / PAGE + 1, sizeof(*changes));
 
-	if (!changes) /* so is all of it */
+	if (!changes) /* all is copied */
 		return;
 	note_pages(changes, &r->plus64, 8);
 	note_pages(changes, &r->minus32, 4);
