@@ -14,7 +14,7 @@ ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 BUILD=$(realpath -m "${BUILD:-$ROOT/build}")
 VMM=${VMM:-$BUILD/vmm} # another variant's program may be put in its place
 export XDG_CACHE_HOME
-LONG_S=10
+LONG_S=10 # seconds; a test that takes so long says how long
 
 fail() { # fail WHY...: ends the test
 	echo "$*" >"$T/why"
