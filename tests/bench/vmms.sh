@@ -80,7 +80,7 @@ command_vmm() {
 	done
 	case $vm_net in
 	tap | vhost) command+=(--net "tap=tap0$([ "$vm_queues" = 1 ] || echo ",queues=$vm_queues")$([ "$vm_net" = tap ] || echo ,vhost=on)") ;;
-	passt) command+=(--net user) ;;
+	passt) command+=(--net user,host) ;; # the other end is by passt, too, at the gateway's address
 	esac
 }
 
