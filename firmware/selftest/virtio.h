@@ -92,6 +92,8 @@ struct virtio *virtio_find(unsigned int id);
 /* virtio_pci.c, virtio_mmio.c: fill in what they find, at most max; how many. */
 unsigned int virtio_pci_scan(struct virtio *v, unsigned int max);
 unsigned int virtio_mmio_scan(struct virtio *v, unsigned int max);
+/* Of the latter: is there one at this address? */
+bool virtio_mmio_probe(struct virtio *v, uint64_t base, unsigned int gsi);
 
 /*
  * 3.1.1: reset to DRIVER_OK, with those of the wanted features that there are and the first

@@ -132,7 +132,7 @@ static const struct virtio_transport mmio = {
 	.get_isr = get_isr,
 };
 
-static bool probe(struct virtio *v, uint64_t base, unsigned int gsi)
+bool virtio_mmio_probe(struct virtio *v, uint64_t base, unsigned int gsi)
 {
 	*v = (struct virtio){
 		.transport = &mmio,
@@ -168,7 +168,7 @@ static bool probe_word(struct virtio *v, const char *s)
 	if (number(&s, 10) != 4 || *s++ != 'K' || *s++ != '@' || *s++ != '0' || *s++ != 'x')
 		return false;
 	base = number(&s, 16);
-	return *s++ == ':' && probe(v, base, (unsigned int)number(&s, 10));
+	return *s++ == ':' && virtio_mmio_probe(v, base, (unsigned int)number(&s, 10));
 }
 
 static unsigned int scan_words(struct virtio *v, unsigned int max)
@@ -196,7 +196,7 @@ static unsigned int scan_slots(struct virtio *v, unsigned int max)
 
 	for (unsigned int i = 0; i < 16 && n < max; i++) {
 		if (present >> i & 1)
-			n += probe(&v[n], base + (uint64_t)i * stride, info[VIOI + i]);
+			n += virtio_mmio_probe(&v[n], base + (uint64_t)i * stride, info[VIOI + i]);
 	}
 	return n;
 }

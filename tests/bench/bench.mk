@@ -44,6 +44,22 @@ $(BENCH_DIR)/%.c.o: tests/bench/%.c $(GUEST_HEADERS)
 	$(call say,CC,$@)
 	$(Q)$(GUEST_CC) $(GUEST_CFLAGS) -c -o $@ $<
 
+# costs.elf has a driver of the selftest's.
+BENCH_DRIVER := $(addprefix $(BENCH_DIR)/driver/,virtio.c.o virtio_pci.c.o virtio_mmio.c.o pci.c.o cpu.c.o cpu.S.o)
+
+$(BENCH_DIR)/driver/%.c.o: firmware/selftest/%.c $(GUEST_HEADERS)
+	@mkdir -p $(@D)
+	$(call say,CC,$@)
+	$(Q)$(GUEST_CC) $(GUEST_CFLAGS) -c -o $@ $<
+
+$(BENCH_DIR)/driver/%.S.o: firmware/selftest/%.S $(GUEST_HEADERS)
+	@mkdir -p $(@D)
+	$(call say,AS,$@)
+	$(Q)$(GUEST_CC) -Ifirmware/runtime -g -c -o $@ $<
+
+$(BENCH_DIR)/costs.c.o: GUEST_CFLAGS += -Ifirmware/selftest
+$(BENCH_DIR)/costs.elf: $(BENCH_DRIVER) $(GUEST_DIR)/acpi.c.o
+
 $(BENCH_DIR)/%.elf: $(BENCH_DIR)/%.c.o $(addprefix $(GUEST_DIR)/,start.S.o tables.S.o lib.c.o) firmware/runtime/guest.ld
 	$(call say,LD,$@)
 	$(Q)ld -static -nostdlib --no-warn-rwx-segments -z noexecstack -z max-page-size=4096 -e entry32 \
