@@ -16,11 +16,13 @@
 #include <unistd.h>
 #include <vmm/base/bug.h>
 #include <vmm/base/util.h>
+#include <vmm/host/eager.h>
 #include <vmm/host/eventfd.h>
 #include <vmm/host/evloop.h>
 #include <vmm/host/patience.h>
 
 #define BATCH 16
+#define LOOKS 16u /* at what is polled, for each at the file descriptors */
 
 struct evloop {
 	int epoll_fd;
@@ -34,6 +36,10 @@ struct evloop {
 	void *thread_arg;
 	struct task_list deferred;
 	struct patience patience;
+	struct eager eager;
+	struct ev_poll *polled;
+	struct ev_poll *to_look_at; /* the next one, in a round */
+	unsigned int n_found; /* rounds in a row that found something to do, and left out the fds */
 
 	pthread_mutex_t lock; /* guards what follows */
 	struct task_list posted;
@@ -83,6 +89,7 @@ int evloop_create(struct evloop **out, struct err *e)
 	if (!l)
 		return err_set(e, -ENOMEM, "event loop: out of memory");
 	patience_init(&l->patience);
+	eager_init(&l->eager, false);
 	task_list_init(&l->deferred);
 	task_list_init(&l->posted);
 	pthread_mutex_init(&l->lock, NULL);
@@ -202,13 +209,47 @@ void evloop_undefer(struct evloop *l, struct ev_task *t)
 	task_list_remove(&l->deferred, t);
 }
 
+void evloop_may_poll(struct evloop *l)
+{
+	eager_init(&l->eager, true);
+}
+
+bool evloop_polls(const struct evloop *l)
+{
+	return l->eager.on;
+}
+
+void evloop_poll(struct evloop *l, struct ev_poll *p)
+{
+	VMM_BUG_ON(!l->eager.on);
+	if (p->queued)
+		return;
+	p->queued = true;
+	p->next = l->polled;
+	l->polled = p;
+}
+
+void evloop_unpoll(struct evloop *l, struct ev_poll *p)
+{
+	struct ev_poll **at = &l->polled;
+
+	if (!p->queued)
+		return;
+	while (*at != p)
+		at = &(*at)->next;
+	*at = p->next;
+	if (l->to_look_at == p)
+		l->to_look_at = p->next;
+	p->queued = false;
+}
+
 /* Milliseconds that there is nothing to do for us alone: until the first timer, rounded up so that
  * it has passed when we wake; -1: for ever. */
 static int wait_ms(const struct evloop *l)
 {
 	uint64_t now, ms;
 
-	if (l->deferred.first)
+	if (l->deferred.first || l->stopping)
 		return 0;
 	if (!l->timers)
 		return -1;
@@ -264,11 +305,89 @@ void evloop_thread_ends(const struct evloop *l)
 		l->thread_ends(l->thread_arg);
 }
 
+static void wait_for_fds(struct evloop *l, int ms)
+{
+	uint64_t since = l->eager.possible && ms != 0 ? evloop_now_ns() : 0;
+
+	l->n_batch = epoll_wait(l->epoll_fd, l->batch, BATCH, ms);
+	VMM_BUG_ON(l->n_batch < 0 && errno != EINTR);
+	if (since)
+		eager_waited(&l->eager, evloop_now_ns() - since);
+}
+
+/* One look at each, and a turn for those that have something to do. Has any? */
+static bool look(struct evloop *l)
+{
+	bool any = false;
+
+	l->to_look_at = l->polled;
+	while (l->to_look_at) {
+		struct ev_poll *p = l->to_look_at;
+
+		l->to_look_at = p->next;
+		if (p->look(p->arg)) {
+			p->serve(p->arg);
+			any = true;
+		}
+	}
+	return any;
+}
+
+/* Until there is something to do, or it has taken too long. */
+static bool look_for_long(struct evloop *l)
+{
+	uint64_t end = evloop_now_ns() + EAGER_LOOK_NS;
+
+	l->n_found++;
+	for (unsigned int n = 1; !look(l); n++) {
+		if (n % LOOKS == 0) {
+			l->n_found = 0;
+			wait_for_fds(l, 0);
+			if (l->n_batch != 0)
+				return true;
+			if (evloop_now_ns() >= end)
+				return false;
+		}
+		cpu_relax();
+	}
+	return true;
+}
+
+static void rest(struct evloop *l)
+{
+	while (l->polled) {
+		struct ev_poll *p = l->polled;
+
+		evloop_unpoll(l, p);
+		if (p->rest)
+			p->rest(p->arg);
+	}
+}
+
+/* Leaves in l->batch what has come by file descriptors. */
+static void wait(struct evloop *l)
+{
+	bool found;
+
+	if (l->eager.on && wait_ms(l) != 0) {
+		if (l->n_found == LOOKS) { /* the others want their turn */
+			l->n_found = 0;
+			wait_for_fds(l, 0);
+			return;
+		}
+		found = look_for_long(l);
+		eager_looked(&l->eager, found);
+		if (found)
+			return;
+		rest(l);
+	}
+	wait_for_fds(l, wait_ms(l));
+}
+
 void evloop_run(struct evloop *l)
 {
 	while (!l->stopping) { /* it may have been asked for before we came here */
-		l->n_batch = epoll_wait(l->epoll_fd, l->batch, BATCH, wait_ms(l));
-		VMM_BUG_ON(l->n_batch < 0 && errno != EINTR);
+		wait(l);
 		for (int i = 0; i < l->n_batch; i++) {
 			struct ev_fd *src = l->batch[i].data.ptr;
 

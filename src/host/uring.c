@@ -64,6 +64,22 @@ static void reap(struct uring *u)
 		u->settled(u->arg);
 }
 
+static bool has_answers(void *arg)
+{
+	const struct uring *u = arg;
+
+	return io_uring_cq_ready(&u->ring) > 0;
+}
+
+static void take_answers(void *arg)
+{
+	struct uring *u = arg;
+
+	reap(u);
+	if (u->n_in_flight == 0)
+		evloop_unpoll(u->loop, &u->poll);
+}
+
 static void readable(void *arg, uint32_t events)
 {
 	(void)events;
@@ -73,8 +89,12 @@ static void readable(void *arg, uint32_t events)
 /* At the end of the loop's turn: nobody holds a lock there that done() wants. */
 static void turn(void *arg)
 {
-	submit(arg);
-	reap(arg);
+	struct uring *u = arg;
+
+	submit(u);
+	reap(u);
+	if (u->n_in_flight > 0 && evloop_polls(u->loop))
+		evloop_poll(u->loop, &u->poll);
 }
 
 void uring_submit(struct uring *u)
@@ -146,6 +166,7 @@ int uring_create(struct uring **out, struct evloop *l, unsigned int depth, ev_ta
 		return err_set(e, -ENOMEM, "io_uring: out of memory");
 	*u = (struct uring){ .loop = l, .settled = settled, .arg = arg, .depth = depth };
 	u->turn = (struct ev_task){ .fn = turn, .arg = u };
+	u->poll = (struct ev_poll){ has_answers, take_answers, .arg = u };
 	u->retry = (struct ev_timer){ .fn = submit_again, .arg = u };
 	rc = make_ring(u);
 	if (rc < 0) {
@@ -169,6 +190,7 @@ void uring_destroy(struct uring *u)
 	evloop_del(&u->ev);
 	evloop_timer_cancel(&u->retry);
 	evloop_undefer(u->loop, &u->turn);
+	evloop_unpoll(u->loop, &u->poll);
 	io_uring_queue_exit(&u->ring);
 	free(u);
 }

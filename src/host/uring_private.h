@@ -11,6 +11,7 @@ struct uring {
 	struct io_uring ring;
 	struct evloop *loop;
 	struct ev_fd ev;
+	struct ev_poll poll; /* for answers, while something is in flight */
 	struct ev_timer retry;
 	struct ev_task turn; /* submits at the end of a turn of the loop */
 	ev_task_fn settled;

@@ -17,6 +17,7 @@
 #include <vmm/base/util.h>
 #include <vmm/host/chardev.h>
 #include <vmm/host/core_sched.h>
+#include <vmm/host/eager.h>
 #include <vmm/host/emergency.h>
 #include <vmm/host/inherited.h>
 
@@ -245,6 +246,8 @@ static int build(struct machine *m, struct err *e)
 		return e->code;
 	if (evloop_create(&m->loop, e) < 0)
 		return e->code;
+	if (!cfg->limits.milli_cpu && eager_has_room(cpu_topology_total(&cfg->cpus)))
+		evloop_may_poll(m->loop);
 	timeline_phase(cfg->timeline, "reserve RAM");
 	if (create_ram(m, e) < 0)
 		return e->code;

@@ -594,6 +594,7 @@ static int init_dev(struct virtio_blk *d, const char *name, const struct device_
 		.config_len = offsetof(struct virtio_blk_config, max_secure_erase_sectors),
 		.n_queues = queues,
 		.queue_size = VIRTIO_BLK_QUEUE_SIZE,
+		.drained = UINT64_MAX,
 	};
 
 	return virtio_dev_init(&d->v, &blk_dev_ops, &p, e);

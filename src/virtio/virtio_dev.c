@@ -61,19 +61,18 @@ int virtio_dev_kick_fd(const struct virtio_dev *v, unsigned int qi)
 	return v->queues[qi].kick_fd;
 }
 
-/* One turn of a queue. What the budget leaves undone is done after everybody else's turn. */
-static void on_kick(void *arg, uint32_t events)
+/*
+ * One turn of a queue: how many chains it took. What the budget leaves undone is done after
+ * everybody else's turn. Of a queue that is polled, the driver is not asked to notify.
+ */
+static unsigned int take_turn(struct virtio_queue *q, bool kicked)
 {
-	struct virtio_queue *q = arg;
 	struct virtio_dev *v = q->dev;
 	unsigned int qi = (unsigned int)(q - v->queues), n = 0;
 
-	(void)events;
-	if (q->lent) /* told before it was */
-		return;
 	virtio_dev_lock(v);
+	q->vq.polled = q->poll.queued;
 	if (virtio_dev_queue_runs(v, qi)) {
-		metric_add(&v->n_kicks, 1);
 		v->turn = (int)qi;
 		v->budget = VIRTIO_DEV_BUDGET;
 		v->ops->queue_ready(v, qi);
@@ -82,9 +81,62 @@ static void on_kick(void *arg, uint32_t events)
 		virtio_dev_flush(v, qi);
 		if (v->budget == 0)
 			virtio_dev_kick(v, qi);
+		if (kicked)
+			metric_add(&v->n_kicks, 1);
+		else if (n > 0)
+			metric_add(&v->n_polls, 1);
 	}
 	virtio_dev_unlock(v);
-	evloop_served(v->loop, n);
+	return n;
+}
+
+/* Polling: what comes goes on to come, so the loop looks at the ring (evloop_poll()). */
+
+static bool queue_look(void *arg)
+{
+	struct virtio_queue *q = arg;
+	bool more;
+
+	virtio_dev_lock(q->dev);
+	more = virtq_has_more(&q->vq);
+	virtio_dev_unlock(q->dev);
+	return more;
+}
+
+/* It is not polled any more: a last turn asks for notifications, or finds what came without one. */
+static void queue_rest(void *arg)
+{
+	take_turn(arg, false);
+}
+
+/* A turn that takes nothing of what is there waits for something else than the driver. */
+static void polled_turn(struct virtio_queue *q, bool kicked)
+{
+	if (take_turn(q, kicked) > 0 || q->lent)
+		return;
+	evloop_unpoll(q->dev->loop, &q->poll);
+	queue_rest(q);
+}
+
+static void queue_serve(void *arg)
+{
+	polled_turn(arg, false);
+}
+
+static void on_kick(void *arg, uint32_t events)
+{
+	struct virtio_queue *q = arg;
+	struct virtio_dev *v = q->dev;
+
+	(void)events;
+	if (q->lent) /* told before it was */
+		return;
+	if (q->poll.look && evloop_polls(v->loop)) {
+		evloop_poll(v->loop, &q->poll);
+		polled_turn(q, true);
+	} else {
+		evloop_served(v->loop, take_turn(q, true));
+	}
 }
 
 void virtio_dev_lend_queue(struct virtio_dev *v, unsigned int qi, bool lent)
@@ -93,6 +145,8 @@ void virtio_dev_lend_queue(struct virtio_dev *v, unsigned int qi, bool lent)
 
 	if (q->lent == lent)
 		return;
+	evloop_unpoll(v->loop, &q->poll);
+	q->vq.polled = false;
 	q->lent = lent;
 	evloop_change(&q->kick, lent ? 0 : KICK_EVENTS);
 }
@@ -483,18 +537,25 @@ void virtio_dev_counters(struct virtio_dev *v, metric_fn fn, void *arg)
 {
 	virtio_dev_lock(v);
 	fn(arg, "kicks", metric_get(&v->n_kicks));
+	fn(arg, "polls", metric_get(&v->n_polls));
 	fn(arg, "interrupts", metric_get(&v->n_interrupts));
 	if (v->ops->counters)
 		v->ops->counters(v, fn, arg);
 	virtio_dev_unlock(v);
 }
 
-static int create_queue(struct virtio_dev *v, unsigned int i, uint16_t size, struct err *e)
+static int create_queue(struct virtio_dev *v, unsigned int i, const struct virtio_dev_params *p,
+			struct err *e)
 {
 	struct virtio_queue *q = &v->queues[i];
 	int rc;
 
-	*q = (struct virtio_queue){ .vq = { .size = size, .max_size = size }, .dev = v };
+	*q = (struct virtio_queue){
+		.vq = { .size = p->queue_size, .max_size = p->queue_size },
+		.dev = v,
+	};
+	if (p->drained >> i & 1)
+		q->poll = (struct ev_poll){ queue_look, queue_serve, queue_rest, .arg = q };
 	q->kick_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	if (q->kick_fd < 0)
 		return err_errno(e, "%s: eventfd", v->name);
@@ -528,7 +589,7 @@ int virtio_dev_init(struct virtio_dev *v, const struct virtio_dev_ops *ops,
 		return err_set(e, -ENOMEM, "%s: out of memory", p->name);
 	pthread_mutex_init(&v->lock, NULL);
 	for (unsigned int i = 0; i < p->n_queues; i++) {
-		if (create_queue(v, i, p->queue_size, e) < 0) {
+		if (create_queue(v, i, p, e) < 0) {
 			virtio_dev_fini(v);
 			return e->code;
 		}
@@ -539,6 +600,7 @@ int virtio_dev_init(struct virtio_dev *v, const struct virtio_dev_ops *ops,
 void virtio_dev_fini(struct virtio_dev *v)
 {
 	for (unsigned int i = 0; i < v->n_queues; i++) {
+		evloop_unpoll(v->loop, &v->queues[i].poll);
 		evloop_del(&v->queues[i].kick);
 		close(v->queues[i].kick_fd);
 	}

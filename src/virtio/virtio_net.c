@@ -455,6 +455,7 @@ static int init(struct virtio_net *n, const struct virtio_net_params *p,
 		.config_len = sizeof(n->config),
 		.n_queues = 2 * p->netif->n_pairs + 1,
 		.queue_size = QUEUE_SIZE,
+		.drained = NET_TX_QUEUES,
 	};
 
 	n->netif = p->netif;

@@ -94,6 +94,7 @@ static inline unsigned int net_tx_queue(unsigned int pair)
 {
 	return 2 * pair + 1;
 }
+#define NET_TX_QUEUES UINT64_C(0xaaaaaaaaaaaaaaaa) /* a bit for each that there may be */
 
 /* All on the loop, lock held. ------------------------------------------------------------------ */
 

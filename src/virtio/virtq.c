@@ -233,6 +233,8 @@ static uint16_t n_available(struct virtq *q)
 	if (!load_avail(q, &idx))
 		return 0;
 	if (idx == q->next_avail) {
+		if (q->polled)
+			return 0;
 		want_notification(q);
 		if (!load_avail(q, &idx))
 			return 0;
@@ -267,6 +269,14 @@ bool virtq_pop(struct virtq *q, struct vchain *c)
 	set_in_flight(q, head);
 	q->next_avail++;
 	return true;
+}
+
+bool virtq_has_more(const struct virtq *q)
+{
+	uint16_t idx;
+
+	return q->mem && !q->broken && gmem_load_le16(q->mem, q->avail + IDX, &idx) &&
+	       idx != q->next_avail;
 }
 
 void virtq_unpop(struct virtq *q, uint16_t head)

@@ -69,7 +69,7 @@ static void cost(const char *name, void (*access)(void))
 
 /* The disk ----------------------------------------------------------------------------------- */
 
-#define QEMU_MICROVM_MMIO 0xfeb00000u /* docs/system/i386/microvm.rst has it on the command line */
+#define QEMU_MICROVM_MMIO 0xfeb00000u /* docs/system/i386/microvm.rst */
 #define QEMU_MICROVM_STEP 0x200u
 #define QEMU_MICROVM_SLOTS 24u
 

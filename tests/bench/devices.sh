@@ -102,12 +102,18 @@ make_network() { # NETWORK QUEUES
 	helper "$files/pingpong" 5202
 }
 
-# QEMU wants passt to be there, vmm starts it.
+# QEMU wants passt to be there, vmm starts it. Of root's, passt makes itself somebody else, who has to get at its socket.
 start_passt() { # VMM
+	local tries=0
 	case $vm_net:$1 in
 	passt:microvm | passt:q35)
-		helper passt -f -s "$dir/passt.socket"
-		until [ -S "$dir/passt.socket" ]; do sleep 0.1; done ;;
+		chmod 711 "$dir"
+		mkdir -p -m 777 "$dir/passt"
+		helper passt -f -s "$dir/passt/socket"
+		until [ -S "$dir/passt/socket" ]; do
+			[ $((tries += 1)) -le 100 ] || { echo "passt does not come up" >"$dir/why"; return 1; }
+			sleep 0.1
+		done ;;
 	esac
 }
 
@@ -128,7 +134,7 @@ start() { # VMM CPUS QUEUES NETWORK DISKS
 	# term.c of kvmtool: it listens only if both ends are a terminal.
 	[ "$1" != lkvm ] || command=(script -qefc "exec ${command[*]@Q}" /dev/null)
 	make_network "$4" "$3"
-	start_passt "$1"
+	start_passt "$1" || return 2
 	mkdir -p "$cgroup/bench"
 	rm -f "$dir/in" "$dir/out" "$dir/console"
 	mkfifo "$dir/in" "$dir/out"
@@ -154,7 +160,7 @@ stop_all() {
 	to='' from=''
 	ip netns del bench 2>/dev/null || true
 	rmdir "$cgroup/bench" 2>/dev/null || true
-	[ -z "${dir-}" ] || rm -f "$dir/passt.socket"
+	[ -z "${dir-}" ] || rm -rf "$dir/passt"
 }
 
 # All VMs of the VMM's cgroup: of vmm, it is another process that has made it.

@@ -108,7 +108,7 @@ qemu_command() { # MACHINE BUS
 	case $vm_net in
 	tap | vhost) command+=(-netdev "tap,id=net,ifname=tap0,script=no,downscript=no,vhost=$([ "$vm_net" = tap ] && echo off || echo on)$([ "$vm_queues" = 1 ] || echo ",queues=$vm_queues")"
 		-device "virtio-net-$2,netdev=net$vectors") ;;
-	passt) command+=(-netdev "stream,id=net,server=off,addr.type=unix,addr.path=$dir/passt.socket"
+	passt) command+=(-netdev "stream,id=net,server=off,addr.type=unix,addr.path=$dir/passt/socket"
 		-device "virtio-net-$2,netdev=net$vectors") ;;
 	esac
 }

@@ -343,6 +343,7 @@ FAULT(int, mount,
       (from, to, type, flags, data), -1, EPERM)
 FAULT(int, umount2, (const char *path, int flags), (path, flags), -1, EPERM)
 
+FAULT(int, sched_getaffinity, (pid_t pid, size_t len, cpu_set_t *set), (pid, len, set), -1, EPERM)
 FAULT(int, sched_getscheduler, (pid_t pid), (pid), -1, EPERM)
 FAULT(int, sched_setscheduler, (pid_t pid, int policy, const struct sched_param *p),
       (pid, policy, p), -1, EPERM)

@@ -161,6 +161,25 @@ void evloop_served(struct evloop *l, unsigned int n)
 	(void)n;
 }
 
+bool evloop_polls(const struct evloop *l)
+{
+	(void)l;
+	return false;
+}
+
+void evloop_poll(struct evloop *l, struct ev_poll *p)
+{
+	(void)l;
+	(void)p;
+	abort();
+}
+
+void evloop_unpoll(struct evloop *l, struct ev_poll *p)
+{
+	(void)l;
+	(void)p;
+}
+
 /* The bits of poll() are those of epoll. A callback may take others away: each is looked for anew.
  */
 static bool run_fds(struct evloop *l)

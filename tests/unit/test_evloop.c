@@ -477,6 +477,181 @@ START_TEST(a_timer_may_set_itself_and_cancel_others_that_are_due)
 }
 END_TEST
 
+/* Polling ------------------------------------------------------------------------------------ */
+
+static struct ev_fd pump;
+static struct poller {
+	struct ev_poll poll;
+	unsigned int n_looks, n_served, n_rests;
+	bool (*has)(struct poller *p);
+	ev_task_fn on_serve; /* of the poller; NULL: nothing */
+} pollers[3];
+
+static bool poller_look(void *arg)
+{
+	struct poller *p = arg;
+
+	p->n_looks++;
+	return p->has && p->has(p);
+}
+
+static void poller_serve(void *arg)
+{
+	struct poller *p = arg;
+
+	p->n_served++;
+	if (p->on_serve)
+		p->on_serve(p);
+}
+
+static void poller_rest(void *arg)
+{
+	struct poller *p = arg;
+
+	p->n_rests++;
+	evloop_stop(loop);
+}
+
+static void poll_all(void)
+{
+	for (unsigned int i = 0; i < ARRAY_SIZE(pollers); i++) {
+		if (pollers[i].poll.look)
+			evloop_poll(loop, &pollers[i].poll);
+	}
+}
+
+/* A source that is always ready, so that no wait is long, until the loop polls. */
+static void on_pump(void *arg, uint32_t events)
+{
+	(void)arg;
+	(void)events;
+	if (!evloop_polls(loop))
+		return;
+	evloop_del(&pump);
+	close(pump.fd);
+	poll_all();
+}
+
+static void start_polling(void)
+{
+	start();
+	evloop_may_poll(loop);
+	ck_assert_int_eq(evloop_add(loop, &pump, eventfd(1, EFD_CLOEXEC), EPOLLIN, on_pump, NULL),
+			 0);
+}
+
+static void make_poller(unsigned int i, bool (*has)(struct poller *p), ev_task_fn on_serve)
+{
+	struct poller *p = &pollers[i];
+
+	*p = (struct poller){ .has = has, .on_serve = on_serve };
+	p->poll = (struct ev_poll){ poller_look, poller_serve, poller_rest, .arg = p };
+}
+
+static bool at_third_look(struct poller *p)
+{
+	return p->n_looks == 3;
+}
+
+static bool always(struct poller *p)
+{
+	(void)p;
+	return true;
+}
+
+START_TEST(what_is_polled_is_served_and_rests_before_the_loop_waits)
+{
+	start_polling();
+	make_poller(0, at_third_look, NULL);
+	make_poller(1, NULL, NULL);
+	evloop_run(loop);
+	ck_assert_uint_eq(pollers[0].n_served, 1);
+	ck_assert_uint_gt(pollers[0].n_looks, 3);
+	ck_assert_uint_eq(pollers[1].n_served, 0);
+	ck_assert_uint_gt(pollers[1].n_looks, 3);
+	for (unsigned int i = 0; i < 2; i++) {
+		ck_assert_uint_eq(pollers[i].n_rests, 1);
+		ck_assert(!pollers[i].poll.queued);
+	}
+	ck_assert(!evloop_polls(loop));
+	evloop_destroy(loop);
+}
+END_TEST
+
+START_TEST(a_loop_that_may_not_poll_never_does)
+{
+	start();
+	ck_assert_int_eq(evloop_add(loop, &pump, eventfd(1, EFD_CLOEXEC), EPOLLIN, on_pump, NULL),
+			 0);
+	run_for(50);
+	ck_assert(!evloop_polls(loop));
+	close(pump.fd);
+	evloop_destroy(loop);
+}
+END_TEST
+
+static void write_once(void *arg)
+{
+	struct poller *p = arg;
+	const uint64_t one = 1;
+
+	if (p->n_served == 1)
+		ck_assert_int_eq(write(sources[0].fd, &one, sizeof(one)), sizeof(one));
+}
+
+static void stop_for(void *arg, uint32_t events)
+{
+	(void)events;
+	stop(arg);
+}
+
+START_TEST(descriptors_get_their_turn_while_there_is_always_something_polled)
+{
+	start_polling();
+	make_poller(0, always, write_once);
+	ck_assert_int_eq(
+		evloop_add(loop, &sources[0], eventfd(0, EFD_CLOEXEC), EPOLLIN, stop_for, NULL), 0);
+	evloop_run(loop);
+	ck_assert_uint_le(pollers[0].n_served, 20);
+	close(sources[0].fd);
+	evloop_destroy(loop);
+}
+END_TEST
+
+START_TEST(timers_get_their_turn_while_there_is_always_something_polled)
+{
+	start_polling();
+	make_poller(0, always, NULL);
+	run_for(20);
+	ck_assert_uint_gt(pollers[0].n_served, 0);
+	evloop_destroy(loop);
+}
+END_TEST
+
+static void unpoll_all(void *arg)
+{
+	(void)arg;
+	for (unsigned int i = 0; i < ARRAY_SIZE(pollers); i++)
+		evloop_unpoll(loop, &pollers[i].poll);
+}
+
+START_TEST(who_is_served_may_unpoll_itself_and_others)
+{
+	unsigned int served = 0;
+
+	start_polling();
+	for (unsigned int i = 0; i < ARRAY_SIZE(pollers); i++)
+		make_poller(i, always, unpoll_all);
+	run_for(20);
+	for (unsigned int i = 0; i < ARRAY_SIZE(pollers); i++) {
+		served += pollers[i].n_served;
+		ck_assert_uint_eq(pollers[i].n_rests, 0);
+	}
+	ck_assert_uint_eq(served, 1);
+	evloop_destroy(loop);
+}
+END_TEST
+
 START_TEST(nothing_can_be_destroyed)
 {
 	evloop_destroy(NULL);
@@ -506,6 +681,11 @@ static Suite *suite(void)
 	UNIT_TEST(s, timers_of_the_past_run_at_once);
 	UNIT_TEST(s, a_timer_that_is_cancelled_or_set_again_forgets_its_deadline);
 	UNIT_TEST(s, a_timer_may_set_itself_and_cancel_others_that_are_due);
+	UNIT_TEST(s, what_is_polled_is_served_and_rests_before_the_loop_waits);
+	UNIT_TEST(s, a_loop_that_may_not_poll_never_does);
+	UNIT_TEST(s, descriptors_get_their_turn_while_there_is_always_something_polled);
+	UNIT_TEST(s, timers_get_their_turn_while_there_is_always_something_polled);
+	UNIT_TEST(s, who_is_served_may_unpoll_itself_and_others);
 	UNIT_TEST(s, nothing_can_be_destroyed);
 	return s;
 }

@@ -326,6 +326,24 @@ START_TEST(an_empty_queue_asks_for_the_next_notification)
 }
 END_TEST
 
+START_TEST(a_queue_that_is_polled_asks_for_no_notification_until_it_is_not)
+{
+	start(ALL_FEATURES);
+	q.polled = true;
+	use_one();
+	ck_assert(!virtq_has_more(&q) && !virtq_pop(&q, &c));
+	ck_assert_uint_eq(le16_at(USED + 4 + 8 * SIZE), 0);
+	desc(0, BUFFER, 1, 0, 0);
+	ck_assert(gmem_store_le16(mem, AVAIL + 2, 2));
+	ck_assert(virtq_has_more(&q));
+	q.polled = false;
+	use_one();
+	ck_assert(!virtq_pop(&q, &c));
+	ck_assert_uint_eq(le16_at(USED + 4 + 8 * SIZE), 2);
+	ck_assert(!virtq_has_more(&q));
+}
+END_TEST
+
 /* The driver makes a chain available just when we have said that we want to hear of the next one.
  */
 static void publish_meanwhile(void)
@@ -750,6 +768,7 @@ static Suite *suite(void)
 	T(with_event_idx_an_interrupt_comes_when_used_event_is_passed);
 	T(one_interrupt_is_enough_for_several_chains);
 	T(an_empty_queue_asks_for_the_next_notification);
+	T(a_queue_that_is_polled_asks_for_no_notification_until_it_is_not);
 	T(a_chain_that_comes_while_we_ask_for_notifications_is_seen);
 	T(a_barrier_is_between_asking_for_notifications_and_the_second_look);
 	T(a_barrier_is_between_an_answer_and_the_question_whether_to_interrupt);

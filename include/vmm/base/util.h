@@ -43,4 +43,14 @@ static inline uint64_t align_down(uint64_t v, uint64_t step)
 	return v & ~(step - 1);
 }
 
+/* In a loop that waits for another processor: lets the one beside us, of the same core, work. */
+static inline void cpu_relax(void)
+{
+#if defined(__x86_64__)
+	__builtin_ia32_pause();
+#elif defined(__aarch64__)
+	__asm__ volatile("yield");
+#endif
+}
+
 #endif

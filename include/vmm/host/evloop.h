@@ -37,6 +37,16 @@ struct ev_task { /* set fn and arg once, before the first post */
 	struct ev_task *next;
 };
 
+struct ev_poll { /* set all but the last two once, before it is first polled */
+	bool (*look)(void *arg); /* Is there something to do? Often, so without a system call. */
+	ev_task_fn serve; /* does it */
+	ev_task_fn rest; /* It is not polled any more, and wants to be told again. NULL: it is told
+			    anyway. */
+	void *arg;
+	bool queued; /* the loop's, with next */
+	struct ev_poll *next;
+};
+
 int evloop_create(struct evloop **out, struct err *e);
 void evloop_destroy(struct evloop *l); /* NULL is fine */
 
@@ -69,6 +79,18 @@ void evloop_unpost(struct evloop *l, struct ev_task *t);
  */
 void evloop_defer(struct evloop *l, struct ev_task *t);
 void evloop_undefer(struct evloop *l, struct ev_task *t);
+
+/*
+ * Loop thread: what is polled is looked at again and again, for a short time, before the loop waits
+ * (eager.h). While evloop_polls() says true, and in no other time, things may be polled: then they
+ * are in no need of file descriptors that wake the loop. Before it waits, all of them rest. To poll
+ * what is polled does nothing, and so does to unpoll what is not; the latter does not call rest().
+ * evloop_may_poll() allows it, before the loop runs; without, it never polls.
+ */
+void evloop_may_poll(struct evloop *l);
+bool evloop_polls(const struct evloop *l);
+void evloop_poll(struct evloop *l, struct ev_poll *p);
+void evloop_unpoll(struct evloop *l, struct ev_poll *p);
 
 /* Loop thread: a turn of a queue is over, in which n requests of a guest were taken; see
  * patience.h.

@@ -86,6 +86,7 @@ struct virtio_queue {
 	int kick_fd; /* an eventfd: the driver's notifications, by KVM or by the transport */
 	struct ev_fd kick;
 	bool lent; /* to somebody else, who gets the notifications; loop thread */
+	struct ev_poll poll; /* while notifications are not worth waiting for */
 };
 
 struct virtio_dev { /* embedded in every device type */
@@ -111,7 +112,7 @@ struct virtio_dev { /* embedded in every device type */
 	struct log_limit limit;
 	int turn; /* the queue that has its turn now; -1: none */
 	unsigned int budget; /* chains that it may still take */
-	uint64_t n_kicks, n_interrupts; /* metrics */
+	uint64_t n_kicks, n_polls, n_interrupts; /* metrics */
 };
 
 /*
@@ -128,6 +129,11 @@ struct virtio_dev_params {
 	uint32_t config_len;
 	unsigned int n_queues;
 	uint16_t queue_size;
+	/*
+	 * Queues whose turn takes all that is in the ring, unless it waits for something that kicks
+	 * the queue then: these may be polled. A bit for each.
+	 */
+	uint64_t drained;
 };
 int virtio_dev_init(struct virtio_dev *v, const struct virtio_dev_ops *ops,
 		    const struct virtio_dev_params *p, struct err *e);
@@ -226,7 +232,7 @@ enum virtio_queue_reg {
 uint32_t virtio_dev_queue_get(struct virtio_dev *v, uint32_t qi, enum virtio_queue_reg reg);
 void virtio_dev_queue_set(struct virtio_dev *v, uint32_t qi, enum virtio_queue_reg reg,
 			  uint32_t val);
-/* "kicks", "interrupts", and those of the type. */
+/* "kicks", "polls" (turns that took something without a kick), "interrupts", those of the type. */
 void virtio_dev_counters(struct virtio_dev *v, metric_fn fn, void *arg);
 /* The eventfd that stands for "queue qi was notified", for KVM; qi < n_queues. */
 int virtio_dev_kick_fd(const struct virtio_dev *v, unsigned int qi);

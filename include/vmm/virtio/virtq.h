@@ -32,6 +32,7 @@ struct virtq {
 	struct gmem *mem; /* NULL: not running */
 	const char *broken; /* why; NULL: it is not */
 	bool indirect, event_idx; /* negotiated */
+	bool polled; /* the driver need not notify: whoever pops will look again by itself */
 	uint16_t next_avail; /* of the next chain to pop */
 	uint16_t next_used; /* of the next element to put */
 	uint16_t published; /* used.idx as the driver sees it */
@@ -76,6 +77,9 @@ void virtq_reset(struct virtq *q);
  * one), or the queue does not run, or it is broken.
  */
 bool virtq_pop(struct virtq *q, struct vchain *c);
+
+/* Would virtq_pop() find one, or something wrong? Changes nothing, and asks for no notification. */
+bool virtq_has_more(const struct virtq *q);
 
 /* Gives the chain that was popped last back, as if it had not been; several: the last one first. */
 void virtq_unpop(struct virtq *q, uint16_t head);
