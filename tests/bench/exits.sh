@@ -5,7 +5,7 @@
 # All kinds are KVM's own counts, so that they mean the same for each VMM: debugfs's kvm/ for all exits and interrupts;
 # the tracepoint kvm_exit, counted in the kernel by reason; and kvm_userspace_exit, those that reach the VMM's process.
 # A guest is stopped for the moment in which they are read. On a software KVM there are none of these: there, what an
-# exit costs is measured by a guest of a few instructions (costs.c).
+# exit costs, and a request of a disk, is measured by a guest of a few instructions (costs.c).
 
 tracing=/sys/kernel/debug/tracing/events/kvm
 
@@ -87,12 +87,13 @@ part_exits() {
 
 # Ticks are turned into time by what the processor says of its clock.
 exits_of_software() {
-	local vmm run name ticks count mhz
+	local vmm run name ticks count mhz case
+	truncate -s 1M "$dir/disk"
 	mhz=$(awk -F: '/^cpu MHz/ { print $2; exit }' /proc/cpuinfo)
 	for ((run = 1; run <= repeat; run++)); do
 		for vmm in "${vmms[@]}"; do
 			vm_defaults
-			vm_kernel=$files/costs.elf vm_elf=$vm_kernel vm_initrd='' vm_mb=128
+			vm_kernel=$files/costs.elf vm_elf=$vm_kernel vm_initrd='' vm_mb=128 vm_disks=("$dir/disk")
 			"command_$vmm" || continue
 			watch -t 20 -x "costs: end" -e -o "$dir/costs" -- "${command[@]}"
 			if [ -z "${found[text]-}" ]; then
@@ -100,7 +101,9 @@ exits_of_software() {
 				continue
 			fi
 			while read -r _ name ticks count; do
-				record exits "one exit, with its way back" "${name//-/ }" "µs" low "$vmm" "$run" \
+				case="one exit, with its way back"
+				[ "$name" != disk-read ] || case="one request, with its way back"
+				record exits "$case" "${name//-/ }" "µs" low "$vmm" "$run" \
 					"$(awk -v t="$ticks" -v n="$count" -v mhz="$mhz" 'BEGIN { printf "%.2f\n", t / n / mhz }')"
 			done < <(tr -d '\r' <"$dir/costs" | grep '^costs: [a-z-]* [0-9]')
 		done
