@@ -156,6 +156,7 @@ FAKES_test_virtio_net_tx := fake_driver fake_netif
 FAKES_test_virtio_net_vhost := fake_driver fake_netif fake_vhost
 FAKES_test_virtio_mmio := fake_board fake_echo fake_kvm fake_kvm_irq
 FAKES_test_virtio_pci := fake_board fake_echo fake_kvm fake_kvm_irq
+FAKES_test_virtio_poll := fake_driver fake_echo
 FAKES_test_virtio_rng := fake_driver
 
 .PHONY: unit

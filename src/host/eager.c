@@ -4,7 +4,6 @@
  * Life of a VM: allowed while the machine is built, if the host has processors to spare; then
  * around each wait of the loop, on the loop.
  */
-#include <errno.h>
 #include <sched.h>
 #include <vmm/host/eager.h>
 
@@ -12,8 +11,9 @@ bool eager_has_room(unsigned int n)
 {
 	cpu_set_t set;
 
+	/* EINVAL: the host has more than a set can hold, of which we may have one. */
 	if (sched_getaffinity(0, sizeof(set), &set) < 0)
-		return errno == EINVAL; /* the host has more than a set can hold */
+		return false;
 	return (unsigned int)CPU_COUNT(&set) > n;
 }
 

@@ -1,5 +1,5 @@
 /*
- * evloop.c - epoll, a list of timers, and a mailbox.
+ * evloop.c - epoll, a list of timers, a mailbox, and a list of what is looked at before it waits.
  *
  * Life of a VM: the main thread sits in evloop_run() from the moment the vCPUs start until the VM
  * ends. Everything the VMM does for the outside world happens in a callback of this loop; vCPU
@@ -22,7 +22,6 @@
 #include <vmm/host/patience.h>
 
 #define BATCH 16
-#define LOOKS 16u /* at what is polled, for each at the file descriptors */
 
 struct evloop {
 	int epoll_fd;
@@ -39,7 +38,7 @@ struct evloop {
 	struct eager eager;
 	struct ev_poll *polled;
 	struct ev_poll *to_look_at; /* the next one, in a round */
-	unsigned int n_found; /* rounds in a row that found something to do, and left out the fds */
+	uint64_t looked_at_fds_ns; /* while it polls */
 
 	pthread_mutex_t lock; /* guards what follows */
 	struct task_list posted;
@@ -112,6 +111,7 @@ void evloop_destroy(struct evloop *l)
 {
 	if (!l)
 		return;
+	VMM_BUG_ON(l->polled);
 	if (l->wakeup.fd >= 0)
 		close(l->wakeup.fd);
 	if (l->epoll_fd >= 0)
@@ -333,22 +333,28 @@ static bool look(struct evloop *l)
 	return any;
 }
 
+/* Now and then, by time, and not each time that something polled is looked at. */
+static bool fds_are_ready(struct evloop *l, uint64_t now_ns)
+{
+	if (now_ns - l->looked_at_fds_ns < EAGER_FDS_NS)
+		return false;
+	l->looked_at_fds_ns = now_ns;
+	wait_for_fds(l, 0);
+	return l->n_batch != 0;
+}
+
 /* Until there is something to do, or it has taken too long. */
 static bool look_for_long(struct evloop *l)
 {
-	uint64_t end = evloop_now_ns() + EAGER_LOOK_NS;
+	uint64_t now = evloop_now_ns(), end = now + EAGER_LOOK_NS;
 
-	l->n_found++;
-	for (unsigned int n = 1; !look(l); n++) {
-		if (n % LOOKS == 0) {
-			l->n_found = 0;
-			wait_for_fds(l, 0);
-			if (l->n_batch != 0)
-				return true;
-			if (evloop_now_ns() >= end)
-				return false;
-		}
+	while (!fds_are_ready(l, now)) {
+		if (look(l))
+			return true;
+		if (now >= end)
+			return false;
 		cpu_relax();
+		now = evloop_now_ns();
 	}
 	return true;
 }
@@ -365,13 +371,13 @@ static void rest(struct evloop *l)
 }
 
 /* Leaves in l->batch what has come by file descriptors. */
-static void wait(struct evloop *l)
+static void wait_for_work(struct evloop *l)
 {
-	bool found;
+	if (l->eager.on) {
+		bool found;
 
-	if (l->eager.on && wait_ms(l) != 0) {
-		if (l->n_found == LOOKS) { /* the others want their turn */
-			l->n_found = 0;
+		if (wait_ms(l) == 0) { /* there is no time to look for */
+			look(l);
 			wait_for_fds(l, 0);
 			return;
 		}
@@ -387,7 +393,7 @@ static void wait(struct evloop *l)
 void evloop_run(struct evloop *l)
 {
 	while (!l->stopping) { /* it may have been asked for before we came here */
-		wait(l);
+		wait_for_work(l);
 		for (int i = 0; i < l->n_batch; i++) {
 			struct ev_fd *src = l->batch[i].data.ptr;
 

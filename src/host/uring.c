@@ -60,6 +60,8 @@ static void reap(struct uring *u)
 	}
 	u->reaping = false;
 	submit(u);
+	if (u->n_in_flight == 0)
+		evloop_unpoll(u->loop, &u->poll);
 	if (done > 0 && u->settled)
 		u->settled(u->arg);
 }
@@ -73,11 +75,7 @@ static bool has_answers(void *arg)
 
 static void take_answers(void *arg)
 {
-	struct uring *u = arg;
-
-	reap(u);
-	if (u->n_in_flight == 0)
-		evloop_unpoll(u->loop, &u->poll);
+	reap(arg);
 }
 
 static void readable(void *arg, uint32_t events)
@@ -190,7 +188,6 @@ void uring_destroy(struct uring *u)
 	evloop_del(&u->ev);
 	evloop_timer_cancel(&u->retry);
 	evloop_undefer(u->loop, &u->turn);
-	evloop_unpoll(u->loop, &u->poll);
 	io_uring_queue_exit(&u->ring);
 	free(u);
 }

@@ -434,7 +434,7 @@ static void blk_queue_ready(struct virtio_dev *v, unsigned int qi)
 			serve(d, (uint16_t)qi, &c);
 			continue;
 		}
-		virtq_unpop(&v->queues[qi].vq, c.head); /* in the ring it keeps its place */
+		virtio_dev_unpop(v, qi, c.head); /* in the ring it keeps its place */
 		d->waiting = !d->full;
 	}
 	blk_kick(d->blk);

@@ -61,6 +61,11 @@ int virtio_dev_kick_fd(const struct virtio_dev *v, unsigned int qi)
 	return v->queues[qi].kick_fd;
 }
 
+static unsigned int index_of(const struct virtio_queue *q)
+{
+	return (unsigned int)(q - q->dev->queues);
+}
+
 /*
  * One turn of a queue: how many chains it took. What the budget leaves undone is done after
  * everybody else's turn. Of a queue that is polled, the driver is not asked to notify.
@@ -68,7 +73,7 @@ int virtio_dev_kick_fd(const struct virtio_dev *v, unsigned int qi)
 static unsigned int take_turn(struct virtio_queue *q, bool kicked)
 {
 	struct virtio_dev *v = q->dev;
-	unsigned int qi = (unsigned int)(q - v->queues), n = 0;
+	unsigned int qi = index_of(q), n = 0;
 
 	virtio_dev_lock(v);
 	q->vq.polled = q->poll.queued;
@@ -87,6 +92,7 @@ static unsigned int take_turn(struct virtio_queue *q, bool kicked)
 			metric_add(&v->n_polls, 1);
 	}
 	virtio_dev_unlock(v);
+	evloop_served(v->loop, n);
 	return n;
 }
 
@@ -98,7 +104,7 @@ static bool queue_look(void *arg)
 	bool more;
 
 	virtio_dev_lock(q->dev);
-	more = virtq_has_more(&q->vq);
+	more = virtio_dev_queue_runs(q->dev, index_of(q)) && virtq_has_more(&q->vq);
 	virtio_dev_unlock(q->dev);
 	return more;
 }
@@ -112,7 +118,7 @@ static void queue_rest(void *arg)
 /* A turn that takes nothing of what is there waits for something else than the driver. */
 static void polled_turn(struct virtio_queue *q, bool kicked)
 {
-	if (take_turn(q, kicked) > 0 || q->lent)
+	if (take_turn(q, kicked) > 0 || q->lent || !queue_look(q))
 		return;
 	evloop_unpoll(q->dev->loop, &q->poll);
 	queue_rest(q);
@@ -126,16 +132,16 @@ static void queue_serve(void *arg)
 static void on_kick(void *arg, uint32_t events)
 {
 	struct virtio_queue *q = arg;
-	struct virtio_dev *v = q->dev;
+	struct evloop *l = q->dev->loop;
 
 	(void)events;
 	if (q->lent) /* told before it was */
 		return;
-	if (q->poll.look && evloop_polls(v->loop)) {
-		evloop_poll(v->loop, &q->poll);
+	if (q->poll.look && evloop_polls(l)) {
+		evloop_poll(l, &q->poll);
 		polled_turn(q, true);
 	} else {
-		evloop_served(v->loop, take_turn(q, true));
+		take_turn(q, true);
 	}
 }
 
@@ -146,7 +152,6 @@ void virtio_dev_lend_queue(struct virtio_dev *v, unsigned int qi, bool lent)
 	if (q->lent == lent)
 		return;
 	evloop_unpoll(v->loop, &q->poll);
-	q->vq.polled = false;
 	q->lent = lent;
 	evloop_change(&q->kick, lent ? 0 : KICK_EVENTS);
 }
@@ -210,20 +215,23 @@ bool virtio_dev_pop(struct virtio_dev *v, unsigned int qi, struct vchain *c)
 {
 	struct virtq *q = &v->queues[qi].vq;
 
-	if (!virtio_dev_queue_runs(v, qi))
+	if (!virtio_dev_queue_runs(v, qi) || (v->turn == (int)qi && v->budget == 0))
 		return false;
-	if (v->turn == (int)qi) {
-		if (v->budget == 0)
-			return false;
-		v->budget--;
-	}
-	if (virtq_pop(q, c))
+	if (virtq_pop(q, c)) {
+		if (v->turn == (int)qi)
+			v->budget--;
 		return true;
-	if (v->turn == (int)qi && v->budget == 0)
-		v->budget = 1; /* it was not the budget that ended the turn */
+	}
 	if (q->broken)
 		virtio_dev_break(v, q->broken);
 	return false;
+}
+
+void virtio_dev_unpop(struct virtio_dev *v, unsigned int qi, uint16_t head)
+{
+	virtq_unpop(&v->queues[qi].vq, head);
+	if (v->turn == (int)qi)
+		v->budget++;
 }
 
 static bool any_in_flight(const struct virtio_dev *v)

@@ -126,10 +126,7 @@ static void give_back(struct virtio_net *n, unsigned int pair, unsigned int keep
 	while (b->n > keep) {
 		b->n--;
 		b->total -= b->size[b->n];
-		virtq_unpop(rx_vq(n, pair), b->head[b->n]);
-		/* It was no work: a turn that did nothing else must not call for another. */
-		if (n->v.turn == (int)net_rx_queue(pair))
-			n->v.budget++;
+		virtio_dev_unpop(&n->v, net_rx_queue(pair), b->head[b->n]);
 	}
 }
 

@@ -77,7 +77,7 @@ static bool has_frame(struct virtio_net *n, size_t *len)
 /* The chain in n->chain is the driver's again, and comes back with the next turn. */
 static void put_back(struct virtio_net *n, unsigned int pair)
 {
-	virtq_unpop(&n->v.queues[net_tx_queue(pair)].vq, n->chain.head);
+	virtio_dev_unpop(&n->v, net_tx_queue(pair), n->chain.head);
 }
 
 static enum netif_sent send_frame(struct virtio_net *n, unsigned int pair, size_t len)

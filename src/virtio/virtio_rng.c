@@ -61,7 +61,7 @@ static void on_queue_ready(struct virtio_dev *v, unsigned int qi)
 		size_t len = min_size(vchain_left_writable(&c), RNG_MAX_BYTES);
 
 		if (!rate_take(&r->rate, len)) { /* on_rate_ready() comes back to it */
-			virtq_unpop(&v->queues[qi].vq, c.head);
+			virtio_dev_unpop(v, qi, c.head);
 			return;
 		}
 		n = fill(&c, len);

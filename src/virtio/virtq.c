@@ -228,13 +228,12 @@ static void want_notification(struct virtq *q)
 
 static uint16_t n_available(struct virtq *q)
 {
+	const bool asks = !q->polled;
 	uint16_t idx, n;
 
 	if (!load_avail(q, &idx))
 		return 0;
-	if (idx == q->next_avail) {
-		if (q->polled)
-			return 0;
+	if (asks && idx == q->next_avail) {
 		want_notification(q);
 		if (!load_avail(q, &idx))
 			return 0;

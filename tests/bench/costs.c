@@ -82,8 +82,11 @@ static void find_disk(void)
 {
 	unsigned int n = virtio_pci_scan(found, MAX_DEVICES);
 
-	for (unsigned int i = 0; n == 0 && i < QEMU_MICROVM_SLOTS; i++)
-		n += virtio_mmio_probe(&found[n], QEMU_MICROVM_MMIO + i * QEMU_MICROVM_STEP, i);
+	if (n == 0) {
+		for (unsigned int i = 0; i < QEMU_MICROVM_SLOTS && n < MAX_DEVICES; i++)
+			n += virtio_mmio_probe(&found[n], QEMU_MICROVM_MMIO + i * QEMU_MICROVM_STEP,
+					       i);
+	}
 	for (unsigned int i = 0; i < n && !disk; i++) {
 		if (found[i].id == VIRTIO_ID_BLOCK)
 			disk = &found[i];

@@ -81,6 +81,7 @@ struct fake_echo *fake_echo_create(const struct device_env *env)
 					   .config_len = FAKE_ECHO_CONFIG,
 					   .n_queues = FAKE_ECHO_QUEUES,
 					   .queue_size = FAKE_ECHO_QUEUE_SIZE,
+					   .drained = UINT64_MAX,
 				   },
 				   &e) < 0);
 	fake_echo_n_alive++;

@@ -480,6 +480,7 @@ END_TEST
 /* Polling ------------------------------------------------------------------------------------ */
 
 static struct ev_fd pump;
+static struct ev_timer after; /* once the loop polls; fn: NULL for none */
 static struct poller {
 	struct ev_poll poll;
 	unsigned int n_looks, n_served, n_rests;
@@ -520,6 +521,13 @@ static void poll_all(void)
 	}
 }
 
+static void unpoll_all(void *arg)
+{
+	(void)arg;
+	for (unsigned int i = 0; i < ARRAY_SIZE(pollers); i++)
+		evloop_unpoll(loop, &pollers[i].poll);
+}
+
 /* A source that is always ready, so that no wait is long, until the loop polls. */
 static void on_pump(void *arg, uint32_t events)
 {
@@ -530,6 +538,8 @@ static void on_pump(void *arg, uint32_t events)
 	evloop_del(&pump);
 	close(pump.fd);
 	poll_all();
+	if (after.fn)
+		evloop_timer_set(loop, &after, evloop_now_ns() + NS_PER_MS);
 }
 
 static void start_polling(void)
@@ -584,7 +594,8 @@ START_TEST(a_loop_that_may_not_poll_never_does)
 	ck_assert_int_eq(evloop_add(loop, &pump, eventfd(1, EFD_CLOEXEC), EPOLLIN, on_pump, NULL),
 			 0);
 	run_for(50);
-	ck_assert(!evloop_polls(loop));
+	ck_assert_ptr_eq(pump.loop, loop); /* on_pump() takes it away when the loop polls */
+	evloop_del(&pump);
 	close(pump.fd);
 	evloop_destroy(loop);
 }
@@ -612,7 +623,8 @@ START_TEST(descriptors_get_their_turn_while_there_is_always_something_polled)
 	ck_assert_int_eq(
 		evloop_add(loop, &sources[0], eventfd(0, EFD_CLOEXEC), EPOLLIN, stop_for, NULL), 0);
 	evloop_run(loop);
-	ck_assert_uint_le(pollers[0].n_served, 20);
+	unpoll_all(NULL);
+	evloop_del(&sources[0]);
 	close(sources[0].fd);
 	evloop_destroy(loop);
 }
@@ -622,17 +634,47 @@ START_TEST(timers_get_their_turn_while_there_is_always_something_polled)
 {
 	start_polling();
 	make_poller(0, always, NULL);
-	run_for(20);
+	after.fn = stop;
+	evloop_run(loop);
 	ck_assert_uint_gt(pollers[0].n_served, 0);
+	unpoll_all(NULL);
 	evloop_destroy(loop);
 }
 END_TEST
 
-static void unpoll_all(void *arg)
+static void again(void *arg)
 {
-	(void)arg;
-	for (unsigned int i = 0; i < ARRAY_SIZE(pollers); i++)
-		evloop_unpoll(loop, &pollers[i].poll);
+	evloop_defer(loop, arg);
+}
+
+static struct ev_task endless = { .fn = again, .arg = &endless };
+
+static void defer_then_stop(void *arg)
+{
+	const struct poller *p = arg;
+
+	if (p->n_served == 1)
+		evloop_defer(loop, &endless);
+	else
+		evloop_stop(loop);
+}
+
+START_TEST(what_is_polled_gets_its_turn_while_there_is_always_something_deferred)
+{
+	start_polling();
+	make_poller(0, always, defer_then_stop);
+	evloop_run(loop);
+	ck_assert_uint_eq(pollers[0].n_served, 2);
+	unpoll_all(NULL);
+	evloop_undefer(loop, &endless);
+	evloop_destroy(loop);
+}
+END_TEST
+
+static void unpoll_all_and_stop(void *arg)
+{
+	unpoll_all(arg);
+	evloop_stop(loop);
 }
 
 START_TEST(who_is_served_may_unpoll_itself_and_others)
@@ -641,8 +683,8 @@ START_TEST(who_is_served_may_unpoll_itself_and_others)
 
 	start_polling();
 	for (unsigned int i = 0; i < ARRAY_SIZE(pollers); i++)
-		make_poller(i, always, unpoll_all);
-	run_for(20);
+		make_poller(i, always, unpoll_all_and_stop);
+	evloop_run(loop);
 	for (unsigned int i = 0; i < ARRAY_SIZE(pollers); i++) {
 		served += pollers[i].n_served;
 		ck_assert_uint_eq(pollers[i].n_rests, 0);
@@ -685,6 +727,7 @@ static Suite *suite(void)
 	UNIT_TEST(s, a_loop_that_may_not_poll_never_does);
 	UNIT_TEST(s, descriptors_get_their_turn_while_there_is_always_something_polled);
 	UNIT_TEST(s, timers_get_their_turn_while_there_is_always_something_polled);
+	UNIT_TEST(s, what_is_polled_gets_its_turn_while_there_is_always_something_deferred);
 	UNIT_TEST(s, who_is_served_may_unpoll_itself_and_others);
 	UNIT_TEST(s, nothing_can_be_destroyed);
 	return s;

@@ -9,6 +9,8 @@
 #include <grp.h>
 #include <sched.h>
 #include <stdio.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -255,6 +257,45 @@ START_TEST(an_answer_that_is_there_at_once_is_told_in_the_turn_that_asks_for_it)
 }
 END_TEST
 
+static struct ev_fd pump;
+static int ends[2]; /* of a pipe */
+static unsigned int step;
+
+/* Always ready, so that the loop polls. Then something is asked for that comes later. */
+static void on_pump(void *arg, uint32_t events)
+{
+	(void)arg;
+	(void)events;
+	if (step == 0 && evloop_polls(loop)) {
+		read_job(0, ends[0], 0);
+		uring_submit(u);
+		step = 1;
+	} else if (step == 1 && u->poll.queued) {
+		ck_assert_int_eq(write(ends[1], "x", 1), 1);
+		step = 2;
+	}
+}
+
+START_TEST(a_ring_is_polled_while_something_is_in_flight)
+{
+	if (!start())
+		return;
+	step = 0;
+	ck_assert_int_eq(pipe(ends), 0);
+	evloop_may_poll(loop);
+	ck_assert_int_eq(evloop_add(loop, &pump, eventfd(1, EFD_CLOEXEC), EPOLLIN, on_pump, NULL),
+			 0);
+	expected = 1;
+	evloop_run(loop);
+	ck_assert_uint_eq(step, 2);
+	ck_assert_int_eq(jobs[0].result, 1);
+	ck_assert(!u->poll.queued);
+	evloop_del(&pump);
+	close(pump.fd);
+	stop();
+}
+END_TEST
+
 /* A request that uring.c never makes, as one would make it who has got hold of the process. */
 static int submit_odd(void (*prepare)(struct io_uring_sqe *sqe), unsigned int flags)
 {
@@ -412,6 +453,7 @@ static Suite *suite(void)
 	UNIT_TEST(s, drain_waits_for_what_answers_have_asked_for_too);
 	UNIT_TEST(s, without_a_submission_nothing_starts_and_one_starts_all);
 	UNIT_TEST(s, an_answer_that_is_there_at_once_is_told_in_the_turn_that_asks_for_it);
+	UNIT_TEST(s, a_ring_is_polled_while_something_is_in_flight);
 	UNIT_TEST(s, a_ring_opens_nothing_and_connects_to_nobody);
 	UNIT_TEST(s, nothing_can_be_registered_with_a_ring);
 	UNIT_TEST(s, a_ring_outlives_the_power_of_its_process);

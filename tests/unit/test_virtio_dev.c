@@ -9,9 +9,6 @@
 #include <linux/virtio_config.h>
 #include <linux/virtio_ring.h>
 #include <pthread.h>
-#include <sys/epoll.h>
-#include <sys/eventfd.h>
-#include <unistd.h>
 #include <vmm/base/log.h>
 #include <vmm/base/util.h>
 
@@ -31,7 +28,6 @@ struct echo {
 	uint16_t held[QUEUE_SIZE]; /* heads of queue 1 */
 	unsigned int n_held;
 	unsigned int n_activated, n_reset, n_turns, n_echoed;
-	bool holds; /* queue 1 takes no more */
 	bool destroyed;
 };
 
@@ -55,7 +51,7 @@ static void queue_ready(struct virtio_dev *v, unsigned int qi)
 	uint8_t buf[64];
 
 	echo->n_turns++;
-	while (!(qi == 1 && echo->holds) && virtio_dev_pop(v, qi, &c)) {
+	while (virtio_dev_pop(v, qi, &c)) {
 		if (qi == 1) {
 			echo->held[echo->n_held++] = c.head;
 			continue;
@@ -124,7 +120,6 @@ static void setup(void)
 		.config_len = sizeof(d.config),
 		.n_queues = N_QUEUES,
 		.queue_size = QUEUE_SIZE,
-		.drained = UINT64_MAX,
 	};
 	ck_ok(virtio_dev_init(&d.v, &echo_ops, &p, &e));
 	fake_driver_attach(&f, &d.v);
@@ -534,173 +529,6 @@ START_TEST(a_storm_of_resets_from_another_thread_harms_nobody)
 }
 END_TEST
 
-/* Polling ------------------------------------------------------------------------------------ */
-
-/*
- * What happens at each look of the loop, in order; the last one stops it. A step that answers false
- * is asked again, so that it does not matter if the loop has waited meanwhile.
- */
-static bool (*const *step)(void);
-static struct ev_fd pump;
-static struct ev_poll stepper;
-
-static bool at_look(void *arg)
-{
-	(void)arg;
-	if (*step && (*step)())
-		step++;
-	if (!*step)
-		evloop_stop(f.loop);
-	return false;
-}
-
-/* Always ready: keeps the loop busy, so that it polls, and has the steps polled as well. */
-static void on_pump(void *arg, uint32_t events)
-{
-	(void)arg;
-	(void)events;
-	if (evloop_polls(f.loop))
-		evloop_poll(f.loop, &stepper);
-}
-
-static void poll_through(bool (*const *steps)(void))
-{
-	const int fd = eventfd(1, EFD_CLOEXEC);
-
-	step = steps;
-	stepper = (struct ev_poll){ .look = at_look };
-	evloop_may_poll(f.loop);
-	ck_assert_int_eq(evloop_add(f.loop, &pump, fd, EPOLLIN, on_pump, NULL), 0);
-	evloop_run(f.loop);
-	evloop_del(&pump);
-	close(fd);
-	evloop_unpoll(f.loop, &stepper);
-}
-
-static uint16_t avail_event(unsigned int qi)
-{
-	uint16_t v;
-
-	ck_assert(gmem_load_le16(f.mem, f.q[qi].used + 4 + 8ull * f.q[qi].size, &v));
-	return v;
-}
-
-static void make_available(unsigned int qi)
-{
-	struct fake_seg s = { fake_driver_alloc(&f, 8), 8, true };
-
-	fake_driver_publish(&f, qi, fake_driver_chain(&f, qi, &s, 1));
-}
-
-static bool notify_0(void)
-{
-	make_available(0);
-	virtio_dev_kick(&d.v, 0);
-	return true;
-}
-
-static bool notify_1(void)
-{
-	make_available(1);
-	virtio_dev_kick(&d.v, 1);
-	return true;
-}
-
-/* As long as the loop does not wait, it has not asked for notifications. */
-static bool is_polled(void)
-{
-	if (fake_driver_n_used(&f, 0) == 0)
-		return false;
-	if (d.v.queues[0].poll.queued)
-		ck_assert_uint_eq(avail_event(0), 0);
-	return true;
-}
-
-static bool make_available_0(void)
-{
-	make_available(0);
-	return true;
-}
-
-static bool all_answered(void)
-{
-	return fake_driver_n_used(&f, 0) == (uint16_t)d.n_echoed && d.n_echoed == f.q[0].avail_idx;
-}
-
-START_TEST(while_the_loop_polls_a_driver_need_not_notify)
-{
-	static bool (*const steps[])(void) = { notify_0,     is_polled,        make_available_0,
-					       all_answered, make_available_0, all_answered,
-					       NULL };
-
-	fake_driver_start(&f, UINT64_C(1) << VIRTIO_RING_F_EVENT_IDX);
-	fake_driver_idle(&f);
-	poll_through(steps);
-	ck_assert_uint_eq(d.n_echoed, 3);
-	ck_assert_uint_gt(d.v.n_polls, 0);
-	fake_driver_idle(&f); /* polls no more */
-	ck_assert(!d.v.queues[0].poll.queued);
-	ck_assert_uint_eq(avail_event(0), 3);
-	send_echo(0);
-	ck_assert_uint_eq(d.n_echoed, 4);
-}
-END_TEST
-
-static bool hold(void)
-{
-	if (d.n_held == 0)
-		return false;
-	d.holds = true;
-	make_available(1);
-	return true;
-}
-
-static bool rests(void)
-{
-	return !d.v.queues[1].poll.queued;
-}
-
-/* A turn that takes nothing waits for something else, and looking at the ring would find it full
- * for ever. */
-START_TEST(a_queue_that_takes_nothing_is_not_polled)
-{
-	static bool (*const steps[])(void) = { notify_1, hold, rests, NULL };
-
-	fake_driver_start(&f, 0);
-	poll_through(steps);
-	ck_assert_uint_eq(d.n_held, 1);
-	d.holds = false;
-	fake_driver_kick(&f, 1);
-	ck_assert_uint_eq(d.n_held, 2);
-}
-END_TEST
-
-static bool reset_and_start(void)
-{
-	set_status(0);
-	fake_driver_negotiate(&f, 0);
-	fake_driver_setup_queue(&f, 0, 16);
-	set_status(ACK | DRIVER | FEATURES_OK | DRIVER_OK);
-	d.n_echoed = 0;
-	make_available(0);
-	return true;
-}
-
-START_TEST(a_reset_while_the_loop_polls_is_as_any_other)
-{
-	static bool (*const steps[])(void) = { notify_0,     is_polled,        reset_and_start,
-					       all_answered, make_available_0, all_answered,
-					       NULL };
-
-	fake_driver_start(&f, 0);
-	fake_driver_idle(&f);
-	poll_through(steps);
-	fake_driver_idle(&f);
-	ck_assert(!fake_driver_needs_reset(&f));
-	ck_assert_uint_eq(d.n_echoed, 2);
-}
-END_TEST
-
 /* Configuration space ------------------------------------------------------------------------ */
 
 START_TEST(the_configuration_space_ends_where_it_ends)
@@ -774,9 +602,6 @@ static Suite *suite(void)
 	T(a_power_cycle_waits_for_what_is_in_flight);
 	T(a_device_can_be_reset_in_every_state);
 	T(a_storm_of_resets_from_another_thread_harms_nobody);
-	T(while_the_loop_polls_a_driver_need_not_notify);
-	T(a_queue_that_takes_nothing_is_not_polled);
-	T(a_reset_while_the_loop_polls_is_as_any_other);
 	T(the_configuration_space_ends_where_it_ends);
 	T(a_change_of_the_configuration_is_told);
 #undef T

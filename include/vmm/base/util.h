@@ -43,12 +43,15 @@ static inline uint64_t align_down(uint64_t v, uint64_t step)
 	return v & ~(step - 1);
 }
 
-/* In a loop that waits for another processor: lets the one beside us, of the same core, work. */
+/*
+ * In a loop that waits for another processor: lets the one beside us, of the same core, work. A
+ * hint that each architecture has and C has no name for, so it is spelt here, for all layers.
+ */
 static inline void cpu_relax(void)
 {
-#if defined(__x86_64__)
+#ifdef __x86_64__
 	__builtin_ia32_pause();
-#elif defined(__aarch64__)
+#else
 	__asm__ volatile("yield");
 #endif
 }

@@ -9,8 +9,8 @@
  * share a processor with the guest.
  *
  * Whether it pays is found out as for KVM's own halt polling: it is tried after waits that have
- * been short, again and again; a look that has been in vain ends it, and each further one in a row
- * doubles what it takes to try again.
+ * been short, again and again; a look that has been in vain ends it, and doubles what it takes to
+ * try again, until one finds something.
  */
 #ifndef VMM_HOST_EAGER_H
 #define VMM_HOST_EAGER_H
@@ -18,6 +18,7 @@
 #include <stdint.h>
 
 #define EAGER_LOOK_NS 32000u /* how long it looks before it waits after all; QEMU's, too */
+#define EAGER_FDS_NS 10000u /* a look at the descriptors, too, so often */
 #define EAGER_SHORT_NS 100000u /* waits up to this, the way back from sleep included, are short */
 #define EAGER_FIRST 8u /* short waits in a row, before it is tried */
 #define EAGER_MOST 4096u /* at most, after it has been in vain again and again */

@@ -1,5 +1,5 @@
 /*
- * evloop.h - the event loop: file descriptors, timers, and messages from other threads.
+ * evloop.h - the event loop: file descriptors, timers, messages from other threads, and polling.
  *
  * A loop runs on one thread; all calls but evloop_post() are for that thread only. Structs are
  * owned by the caller and embedded in what they serve; zeroed means "not armed".
@@ -83,16 +83,17 @@ void evloop_undefer(struct evloop *l, struct ev_task *t);
 /*
  * Loop thread: what is polled is looked at again and again, for a short time, before the loop waits
  * (eager.h). While evloop_polls() says true, and in no other time, things may be polled: then they
- * are in no need of file descriptors that wake the loop. Before it waits, all of them rest. To poll
- * what is polled does nothing, and so does to unpoll what is not; the latter does not call rest().
- * evloop_may_poll() allows it, before the loop runs; without, it never polls.
+ * need no file descriptor that wakes the loop. Before it waits, all of them rest, and are polled no
+ * more. To poll what is polled does nothing, nor does to unpoll what is not. evloop_unpoll() does
+ * not call rest(); it is needed before the memory goes away. All three callbacks run on the loop,
+ * and may do what any callback may. evloop_may_poll() allows all this, before the loop runs.
  */
 void evloop_may_poll(struct evloop *l);
 bool evloop_polls(const struct evloop *l);
 void evloop_poll(struct evloop *l, struct ev_poll *p);
 void evloop_unpoll(struct evloop *l, struct ev_poll *p);
 
-/* Loop thread: a turn of a queue is over, in which n requests of a guest were taken; see
+/* Loop thread: a turn of a queue is over, in which n requests of a guest were taken: see
  * patience.h.
  */
 void evloop_served(struct evloop *l, unsigned int n);

@@ -19,10 +19,10 @@
 	64u /* as many, after it has brought nothing, which costs little to find out */
 #define PATIENCE_MOST 4096u /* at most, after the guest has kept us waiting again and again */
 #define PATIENCE_ROUND 8u /* turns until it is judged */
-#define PATIENCE_PAYS 4u /* requests a turn, on average */
+#define PATIENCE_PAYS 3u /* requests a turn, on average */
 /* A turn that comes later than this and so much for each of its requests: the guest is quiet, or
  * computes instead of making requests, and keeps the loop waiting. */
-#define PATIENCE_QUIET_NS 500000u
+#define PATIENCE_QUIET_NS 600000u
 #define PATIENCE_EACH_NS 100000u
 
 struct patience {

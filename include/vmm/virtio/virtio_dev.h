@@ -40,8 +40,8 @@ struct virtio_dev_ops {
 	void (*config_write)(struct virtio_dev *v, uint32_t off, const void *src, uint32_t len);
 	/* DRIVER_OK: v->features is negotiated, enabled queues run. */
 	void (*activate)(struct virtio_dev *v);
-	/* The driver has notified queue qi, which runs. Pop until false; interrupts are sent on
-	 * return. */
+	/* The driver has notified queue qi, which runs, or the loop has found something in it. Pop
+	 * until false; interrupts are sent on return. */
 	void (*queue_ready)(struct virtio_dev *v, unsigned int qi);
 	/*
 	 * The driver or a power cycle resets the device. Forget all of the driver's state; chains
@@ -131,7 +131,7 @@ struct virtio_dev_params {
 	uint16_t queue_size;
 	/*
 	 * Queues whose turn takes all that is in the ring, unless it waits for something that kicks
-	 * the queue then: these may be polled. A bit for each.
+	 * the queue then, and takes nothing until it does: these may be polled. A bit for each.
 	 */
 	uint64_t drained;
 };
@@ -164,6 +164,8 @@ bool virtio_dev_queue_runs(const struct virtio_dev *v, unsigned int qi);
  * one. A broken queue makes the device need a reset.
  */
 bool virtio_dev_pop(struct virtio_dev *v, unsigned int qi, struct vchain *c);
+/* virtq_unpop(). It was no work: a turn that did nothing else does not call for another. */
+void virtio_dev_unpop(struct virtio_dev *v, unsigned int qi, uint16_t head);
 /* put, publish. After a reset only the chain in flight is forgotten. */
 void virtio_dev_push(struct virtio_dev *v, unsigned int qi, uint16_t head, uint32_t written);
 /* Interrupts the driver if it wants that. Needed outside of queue_ready() only. */

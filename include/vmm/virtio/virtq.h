@@ -74,7 +74,7 @@ void virtq_reset(struct virtq *q);
 
 /*
  * Takes the next available chain. false: there is none (and the driver will notify when there is
- * one), or the queue does not run, or it is broken.
+ * one, unless the queue is polled), or the queue does not run, or it is broken.
  */
 bool virtq_pop(struct virtq *q, struct vchain *c);
 
