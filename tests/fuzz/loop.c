@@ -3,7 +3,8 @@
  *
  * Where the real loop would sleep until the next timer, the clock jumps there. A loop that has
  * something to do again and again without an end is a device that spins: that is a crash here. What
- * is edge-triggered is an eventfd that nobody reads: it is read here.
+ * is edge-triggered is an eventfd that nobody reads: it is read here. Between two times at which it
+ * would sleep, it polls every other time.
  */
 #include "loop.h"
 #include "../../src/host/task_list.h"
@@ -24,6 +25,9 @@ struct evloop {
 	bool stopping;
 	struct ev_timer *timers; /* soonest first */
 	struct task_list posted, deferred;
+	bool polls;
+	unsigned int n_sleeps;
+	struct ev_poll *polled, *to_look_at; /* the next one, in a round */
 	struct ev_fd *fd[MAX_FDS];
 	bool edge[MAX_FDS];
 	struct pollfd poll[MAX_FDS];
@@ -60,7 +64,8 @@ void evloop_destroy(struct evloop *l)
 	if (!l)
 		return;
 	/* What is still known here would call into what is gone. */
-	FUZZ_CHECK(l->n_fds == 0 && !l->timers && !l->posted.first && !l->deferred.first);
+	FUZZ_CHECK(l->n_fds == 0 && !l->timers && !l->posted.first && !l->deferred.first &&
+		   !l->polled);
 	free(l);
 }
 
@@ -163,21 +168,64 @@ void evloop_served(struct evloop *l, unsigned int n)
 
 bool evloop_polls(const struct evloop *l)
 {
-	(void)l;
-	return false;
+	return l->polls;
 }
 
 void evloop_poll(struct evloop *l, struct ev_poll *p)
 {
-	(void)l;
-	(void)p;
-	abort();
+	FUZZ_CHECK(l->polls);
+	if (p->queued)
+		return;
+	p->queued = true;
+	p->next = l->polled;
+	l->polled = p;
 }
 
 void evloop_unpoll(struct evloop *l, struct ev_poll *p)
 {
-	(void)l;
-	(void)p;
+	struct ev_poll **at = &l->polled;
+
+	if (!p->queued)
+		return;
+	while (*at != p)
+		at = &(*at)->next;
+	*at = p->next;
+	if (l->to_look_at == p)
+		l->to_look_at = p->next;
+	p->queued = false;
+}
+
+static bool run_polled(struct evloop *l)
+{
+	bool any = false;
+
+	l->to_look_at = l->polled;
+	while (l->to_look_at) {
+		struct ev_poll *p = l->to_look_at;
+
+		l->to_look_at = p->next;
+		if (p->look(p->arg)) {
+			p->serve(p->arg);
+			any = true;
+		}
+	}
+	return any;
+}
+
+/* Nothing is left to do. false: nor is there after what is polled has been told. */
+static bool sleep_or_rest(struct evloop *l)
+{
+	bool any = l->polled;
+
+	while (l->polled) {
+		struct ev_poll *p = l->polled;
+
+		evloop_unpoll(l, p);
+		if (p->rest)
+			p->rest(p->arg);
+	}
+	l->polls = !any && l->n_sleeps++ % 2 == 0;
+	return any;
 }
 
 /* The bits of poll() are those of epoll. A callback may take others away: each is looked for anew.
@@ -244,7 +292,8 @@ bool loop_turn(struct evloop *l)
 	any |= run_tasks(&l->posted);
 	any |= run_timers(l);
 	any |= run_tasks(&l->deferred);
-	return any;
+	any |= run_polled(l);
+	return any || sleep_or_rest(l);
 }
 
 void evloop_run(struct evloop *l)

@@ -112,6 +112,7 @@ static inline void power_cycle(void)
 		fake_board_power_on(&f);
 	dev->ops->reset(dev);
 	f.bridge->ops->reset(f.bridge);
+	fake_kvm.routing_error = 0; /* a host that refuses this ends the VM */
 	VMM_BUG_ON(kvm_irq_reset(&f.vm, &e) < 0);
 	fake_kvm_check_irqs_are_reset();
 	VMM_BUG_ON(fake_kvm_irqs().n_mistakes > 0);
