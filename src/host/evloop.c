@@ -5,6 +5,7 @@
  * ends. Everything the VMM does for the outside world happens in a callback of this loop; vCPU
  * threads reach it by evloop_post() alone.
  */
+#include "poll_list.h"
 #include "task_list.h"
 #include <errno.h>
 #include <limits.h>
@@ -36,8 +37,7 @@ struct evloop {
 	struct task_list deferred;
 	struct patience patience;
 	struct eager eager;
-	struct ev_poll *polled;
-	struct ev_poll *to_look_at; /* the next one, in a round */
+	struct poll_list polled;
 	uint64_t looked_at_fds_ns; /* while it polls */
 
 	pthread_mutex_t lock; /* guards what follows */
@@ -111,7 +111,7 @@ void evloop_destroy(struct evloop *l)
 {
 	if (!l)
 		return;
-	VMM_BUG_ON(l->polled);
+	VMM_BUG_ON(l->polled.first);
 	if (l->wakeup.fd >= 0)
 		close(l->wakeup.fd);
 	if (l->epoll_fd >= 0)
@@ -222,25 +222,12 @@ bool evloop_polls(const struct evloop *l)
 void evloop_poll(struct evloop *l, struct ev_poll *p)
 {
 	VMM_BUG_ON(!l->eager.on);
-	if (p->queued)
-		return;
-	p->queued = true;
-	p->next = l->polled;
-	l->polled = p;
+	poll_list_add(&l->polled, p);
 }
 
 void evloop_unpoll(struct evloop *l, struct ev_poll *p)
 {
-	struct ev_poll **at = &l->polled;
-
-	if (!p->queued)
-		return;
-	while (*at != p)
-		at = &(*at)->next;
-	*at = p->next;
-	if (l->to_look_at == p)
-		l->to_look_at = p->next;
-	p->queued = false;
+	poll_list_remove(&l->polled, p);
 }
 
 /* Milliseconds that there is nothing to do for us alone: until the first timer, rounded up so that
@@ -315,24 +302,6 @@ static void wait_for_fds(struct evloop *l, int ms)
 		eager_waited(&l->eager, evloop_now_ns() - since);
 }
 
-/* One look at each, and a turn for those that have something to do. Has any? */
-static bool look(struct evloop *l)
-{
-	bool any = false;
-
-	l->to_look_at = l->polled;
-	while (l->to_look_at) {
-		struct ev_poll *p = l->to_look_at;
-
-		l->to_look_at = p->next;
-		if (p->look(p->arg)) {
-			p->serve(p->arg);
-			any = true;
-		}
-	}
-	return any;
-}
-
 /* Now and then, by time, and not each time that something polled is looked at. */
 static bool fds_are_ready(struct evloop *l, uint64_t now_ns)
 {
@@ -349,7 +318,7 @@ static bool look_for_long(struct evloop *l)
 	uint64_t now = evloop_now_ns(), end = now + EAGER_LOOK_NS;
 
 	while (!fds_are_ready(l, now)) {
-		if (look(l))
+		if (poll_list_look(&l->polled))
 			return true;
 		if (now >= end)
 			return false;
@@ -359,17 +328,6 @@ static bool look_for_long(struct evloop *l)
 	return true;
 }
 
-static void rest(struct evloop *l)
-{
-	while (l->polled) {
-		struct ev_poll *p = l->polled;
-
-		evloop_unpoll(l, p);
-		if (p->rest)
-			p->rest(p->arg);
-	}
-}
-
 /* Leaves in l->batch what has come by file descriptors. */
 static void wait_for_work(struct evloop *l)
 {
@@ -377,7 +335,7 @@ static void wait_for_work(struct evloop *l)
 		bool found;
 
 		if (wait_ms(l) == 0) { /* there is no time to look for */
-			look(l);
+			poll_list_look(&l->polled);
 			wait_for_fds(l, 0);
 			return;
 		}
@@ -385,7 +343,7 @@ static void wait_for_work(struct evloop *l)
 		eager_looked(&l->eager, found);
 		if (found)
 			return;
-		rest(l);
+		poll_list_rest(&l->polled);
 	}
 	wait_for_fds(l, wait_ms(l));
 }

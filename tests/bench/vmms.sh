@@ -87,11 +87,12 @@ command_vmm() {
 # What both machines of QEMU's have in common. BUS: "pci" or "device" (virtio-mmio)
 qemu_command() { # MACHINE BUS
 	local disk file n=0 options cpu=host
-	# A software KVM knows fewer MSRs than the processor; and the guests there have no driver for the devices of before VIRTIO 1.0.
+	# A software KVM knows fewer MSRs than the processor.
 	[ "${place-}" != software ] || cpu+=,arch-capabilities=off
 	command=("$(program_of q35)" -M "$1" -accel kvm -cpu "$cpu" -m "$vm_mb" -smp "$vm_cpus" -nodefaults -no-user-config
 		-display none -no-reboot -chardev stdio,id=con,signal=off -serial chardev:con
 		-kernel "$vm_kernel" -append "$vm_words")
+	# The guests there have no driver for devices of before VIRTIO 1.0.
 	[ "${place-}:$2" != software:device ] || command+=(-global virtio-mmio.force-legacy=false)
 	[ -z "$vm_initrd" ] || command+=(-initrd "$vm_initrd")
 	[ ${#vm_disks[@]} = 0 ] || command+=(-object iothread,id=io)

@@ -7,6 +7,7 @@
  * would sleep, it polls every other time.
  */
 #include "loop.h"
+#include "../../src/host/poll_list.h"
 #include "../../src/host/task_list.h"
 #include "fuzz.h"
 #include <errno.h>
@@ -27,7 +28,7 @@ struct evloop {
 	struct task_list posted, deferred;
 	bool polls;
 	unsigned int n_sleeps;
-	struct ev_poll *polled, *to_look_at; /* the next one, in a round */
+	struct poll_list polled;
 	struct ev_fd *fd[MAX_FDS];
 	bool edge[MAX_FDS];
 	struct pollfd poll[MAX_FDS];
@@ -65,7 +66,7 @@ void evloop_destroy(struct evloop *l)
 		return;
 	/* What is still known here would call into what is gone. */
 	FUZZ_CHECK(l->n_fds == 0 && !l->timers && !l->posted.first && !l->deferred.first &&
-		   !l->polled);
+		   !l->polled.first);
 	free(l);
 }
 
@@ -174,56 +175,20 @@ bool evloop_polls(const struct evloop *l)
 void evloop_poll(struct evloop *l, struct ev_poll *p)
 {
 	FUZZ_CHECK(l->polls);
-	if (p->queued)
-		return;
-	p->queued = true;
-	p->next = l->polled;
-	l->polled = p;
+	poll_list_add(&l->polled, p);
 }
 
 void evloop_unpoll(struct evloop *l, struct ev_poll *p)
 {
-	struct ev_poll **at = &l->polled;
-
-	if (!p->queued)
-		return;
-	while (*at != p)
-		at = &(*at)->next;
-	*at = p->next;
-	if (l->to_look_at == p)
-		l->to_look_at = p->next;
-	p->queued = false;
-}
-
-static bool run_polled(struct evloop *l)
-{
-	bool any = false;
-
-	l->to_look_at = l->polled;
-	while (l->to_look_at) {
-		struct ev_poll *p = l->to_look_at;
-
-		l->to_look_at = p->next;
-		if (p->look(p->arg)) {
-			p->serve(p->arg);
-			any = true;
-		}
-	}
-	return any;
+	poll_list_remove(&l->polled, p);
 }
 
 /* Nothing is left to do. false: nor is there after what is polled has been told. */
 static bool sleep_or_rest(struct evloop *l)
 {
-	bool any = l->polled;
+	bool any = l->polled.first;
 
-	while (l->polled) {
-		struct ev_poll *p = l->polled;
-
-		evloop_unpoll(l, p);
-		if (p->rest)
-			p->rest(p->arg);
-	}
+	poll_list_rest(&l->polled);
 	l->polls = !any && l->n_sleeps++ % 2 == 0;
 	return any;
 }
@@ -292,7 +257,7 @@ bool loop_turn(struct evloop *l)
 	any |= run_tasks(&l->posted);
 	any |= run_timers(l);
 	any |= run_tasks(&l->deferred);
-	any |= run_polled(l);
+	any |= poll_list_look(&l->polled);
 	return any || sleep_or_rest(l);
 }
 
